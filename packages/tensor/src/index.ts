@@ -1,0 +1,34 @@
+export { currentEngine, type EngineName, type EngineReport, engineNames, useEngine } from './engine.js';
+export { writeFileAtomic } from './io/files.js';
+export {
+  readSafetensors,
+  readShardedSafetensors,
+  type StoredTensor,
+  writeSafetensors,
+} from './io/safetensors.js';
+export { type AdamWOptions, type AdamWState, adamWStep } from './ops/adamW.js';
+export { type AttentionOptions, attention } from './ops/attention.js';
+export { embedding } from './ops/embedding.js';
+export { type FusedOp, fusedOp, runKernel } from './ops/fused.js';
+export { clipByGlobalNorm, globalNorm } from './ops/globalNorm.js';
+export { headLogits, headLogProb, headMixture } from './ops/head.js';
+export { linear } from './ops/linear.js';
+export { rmsNorm } from './ops/rmsNorm.js';
+export {
+  type Llama3Scaling,
+  type RotaryOptions,
+  type RotaryTable,
+  rotary,
+  rotaryFrequencies,
+  rotaryTable,
+} from './ops/rotary.js';
+export { swiglu } from './ops/swiglu.js';
+export {
+  createNoise,
+  type Noise,
+  type NoiseAddress,
+  normalArray,
+  permutation,
+  philox4x32,
+  uniformArray,
+} from './random.js';

@@ -1,0 +1,132 @@
+import { checkGradient, eachEngine, expectClose } from '@soft-tokens/testing';
+import * as tf from '@tensorflow/tfjs-core';
+import { expect, test } from 'vitest';
+import { useEngine } from '../engine.js';
+import { cases, expectCase, normal, rowOf } from '../test/cases.js';
+import { attention } from './attention.js';
+
+type Inputs = [q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D];
+
+/** B rows of T queries and S keys, 4 query heads on 2 key heads of dimension 4. */
+const inputs = (B: number, T: number, S: number): Inputs => [
+  normal([B, T, 4, 4], 1),
+  normal([B, S, 2, 4], 2),
+  normal([B, S, 2, 4], 3),
+];
+
+/** 1 where a query is a position of the sequence, 0 where it is padding itself: `[B, T, 1, 1]`. */
+function readable(T: number, S: number, padding: number[]): tf.Tensor4D {
+  const flags = padding.flatMap((n) => Array.from({ length: T }, (_, t) => (t + S - T < n ? 0 : 1)));
+  return tf.tensor4d(flags, [padding.length, T, 1, 1]);
+}
+
+const positions = (x: tf.Tensor4D, from: number, to: number) => tf.slice(x, [0, from], [-1, to - from]) as tf.Tensor4D;
+
+const allFinite = (x: tf.Tensor) => x.dataSync().every((value) => Number.isFinite(value));
+
+eachEngine(useEngine, () => {
+  test.each(cases.attention)('as PyTorch: $name', (recorded) => {
+    const [B, T] = recorded.inputs.q!.shape as [number, number];
+    const S = recorded.inputs.k!.shape[1]!;
+    const padding = recorded.padding ?? Array<number>(B).fill(0);
+    expectCase(recorded, ({ q, k, v }) => {
+      const options = recorded.padding ? { padding: Int32Array.from(padding) } : {};
+      const y = attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, options);
+      return tf.mul(y, readable(T, S, padding)); // recorded as 0; finite here, or 0 times it is NaN
+    });
+  });
+
+  test('golden: two keys, one head', () => {
+    // q·k/√D = [0, log 3] gives weights [1/4, 3/4]
+    const k = tf.tensor4d([0, 0, 0, 0, 2 * Math.log(3), 0, 0, 0], [1, 2, 1, 4]);
+    const v = tf.tensor4d([4, 0, 0, 0, 0, 8, 0, 0], [1, 2, 1, 4]);
+    const y = attention(tf.tensor4d([1, 9, 9, 9], [1, 1, 1, 4]), k, v);
+    expectClose(y, tf.tensor4d([1, 6, 0, 0], [1, 1, 1, 4]));
+  });
+
+  test('gradient, with an offset and padding', () => {
+    const padding = Int32Array.of(0, 2);
+    checkGradient((q, k, v) => attention(q, k, v, { padding }), inputs(2, 3, 5));
+    checkGradient((q, k, v) => attention(q, k, v), inputs(1, 1, 4));
+  });
+
+  test('a batch is its rows', () => {
+    const [q, k, v] = inputs(3, 3, 5);
+    const padding = Int32Array.of(0, 2, 1);
+    const y = attention(q, k, v, { padding });
+    for (let b = 0; b < 3; b++) {
+      const alone = attention(rowOf(q, b), rowOf(k, b), rowOf(v, b), { padding: padding.slice(b, b + 1) });
+      expectClose(alone, rowOf(y, b));
+    }
+  });
+
+  test('later keys do not change earlier queries', () => {
+    const [q, k, v] = inputs(2, 5, 5);
+    const changed = (x: tf.Tensor4D) => tf.concat([positions(x, 0, 3), tf.fill([2, 2, 2, 4], 50)], 1) as tf.Tensor4D;
+    const [y, other] = [attention(q, k, v), attention(q, changed(k), changed(v))];
+    expectClose(positions(other, 0, 3), positions(y, 0, 3));
+    expect(tf.max(tf.abs(tf.sub(other, y))).dataSync()[0]).toBeGreaterThan(1);
+  });
+
+  test('padding changes nothing', () => {
+    const [q, k, v] = inputs(1, 3, 3);
+    const padded = (x: tf.Tensor4D, value: number) =>
+      tf.concat([tf.fill([1, 2, x.shape[2], 4], value), x], 1) as tf.Tensor4D;
+    const padding = Int32Array.of(2);
+    const y = attention(q, k, v);
+    expectClose(positions(attention(padded(q, 7), padded(k, 7), padded(v, 7), { padding }), 2, 5), y);
+    expectClose(positions(attention(padded(q, -30), padded(k, 30), padded(v, 1e4), { padding }), 2, 5), y);
+  });
+
+  test('one query on a cache is the last row of the full call', () => {
+    const [q, k, v] = inputs(2, 5, 5);
+    const padding = Int32Array.of(0, 3);
+    const full = attention(q, k, v, { padding });
+    expectClose(attention(positions(q, 4, 5), k, v, { padding }), positions(full, 4, 5));
+    expectClose(attention(positions(q, 3, 5), k, v, { padding }), positions(full, 3, 5));
+  });
+
+  test('extreme logits give finite values and gradients', () => {
+    const [q, k, v] = inputs(1, 3, 3);
+    const f = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) =>
+      attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D);
+    const large: tf.Tensor[] = [tf.mul(q, 200), tf.mul(k, 200), v]; // products beyond ±1e4
+    const scores = tf.matMul(tf.reshape(large[0]!, [-1, 4]), tf.reshape(large[1]!, [-1, 4]), false, true);
+    expect(tf.max(tf.abs(scores)).dataSync()[0]).toBeGreaterThan(2e4);
+    expect(allFinite(f(...(large as Inputs)))).toBe(true);
+    for (const gradient of tf.grads(f)(large)) expect(allFinite(gradient)).toBe(true);
+    // A softmax this sharp picks one key: ±1e4 apart, the winner's value alone.
+    const keys = tf.tensor4d([2e4, 0, 0, 0, -2e4, 0, 0, 0], [1, 2, 1, 4]);
+    const values = tf.tensor4d([1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 1, 4]);
+    expectClose(attention(tf.tensor4d([1, 0, 0, 0], [1, 1, 1, 4]), keys, values).dataSync(), [1, 2, 3, 4]);
+    expectClose(attention(tf.tensor4d([-1, 0, 0, 0], [1, 1, 1, 4]), keys, values).dataSync(), [5, 6, 7, 8]);
+  });
+
+  test('a query without any key is finite', () => {
+    const [q, k, v] = inputs(2, 3, 3);
+    const padding = Int32Array.of(3, 2);
+    const f = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) =>
+      attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, { padding });
+    expect(allFinite(f(q, k, v))).toBe(true);
+    for (const gradient of tf.grads(f)([q, k, v])) expect(allFinite(gradient)).toBe(true);
+  });
+
+  test('refuses shapes that do not fit', () => {
+    const [q, k, v] = inputs(2, 3, 5);
+    expect(() => attention(q, k, positions(v, 0, 4))).toThrow(
+      new RangeError(
+        'attention: expected q [B, T, H, D] with k and v [B, S, K, D], got [2,3,4,4], [2,5,2,4], [2,4,2,4]',
+      ),
+    );
+    expect(() => attention(rowOf(q, 0), k, v)).toThrow(/got \[1,3,4,4\]/);
+    expect(() => attention(normal([2, 3, 3, 4], 1), k, v)).toThrow(
+      new RangeError('attention: expected query heads H divisible by key/value heads K, got H=3, K=2'),
+    );
+    expect(() => attention(q, positions(k, 0, 2), positions(v, 0, 2))).toThrow(
+      new RangeError('attention: expected at least as many keys as queries, got S=2, T=3'),
+    );
+    expect(() => attention(q, k, v, { padding: Int32Array.of(1) })).toThrow(
+      new RangeError('attention: expected one padding length a row, got 1 for B=2'),
+    );
+  });
+});

@@ -1,0 +1,51 @@
+import { eachEngine, expectClose } from '@soft-tokens/testing';
+import * as tf from '@tensorflow/tfjs-core';
+import { expect, test } from 'vitest';
+import { useEngine } from '../engine.js';
+import { cases, expectNear, tensorOf } from '../test/cases.js';
+import { clipByGlobalNorm, globalNorm } from './globalNorm.js';
+
+eachEngine(useEngine, () => {
+  test.each(cases.clipByGlobalNorm)('as PyTorch: $name', ({ inputs, maxNorm, norm, output }) => {
+    const names = Object.keys(inputs);
+    const clipped = clipByGlobalNorm(
+      names.map((name) => tensorOf(inputs[name]!)),
+      maxNorm,
+    );
+    expectClose([clipped.norm], [norm], { rel: 1e-6, abs: 0 });
+    names.forEach((name, i) => {
+      expectNear(clipped.gradients[i]!, output[name]!, 1e-6);
+    });
+  });
+
+  test('golden: 3, 4 and 12 in three tensors have norm 13', () => {
+    const tensors = [tf.tensor1d([3]), tf.tensor2d([[0, 4]]), tf.scalar(-12)];
+    expect(globalNorm(tensors)).toBe(13);
+    expect(globalNorm([])).toBe(0);
+    expectClose(clipByGlobalNorm(tensors, 1.3).gradients[2]!, tf.scalar(-1.2));
+  });
+
+  test('the norm after clipping is the largest allowed, never more', () => {
+    const { gradients } = clipByGlobalNorm([tf.tensor1d([300, -400]), tf.tensor1d([1200])], 2);
+    expectClose([globalNorm(gradients)], [2]);
+  });
+
+  test('small gradients keep every bit; the result is a new tensor either way', () => {
+    const gradient = tf.tensor1d([0.1, 0.2]);
+    const before = tf.memory().numTensors;
+    const { gradients } = clipByGlobalNorm([gradient], 1);
+    expect(tf.memory().numTensors).toBe(before + 1);
+    expect(gradients[0]!.dataSync()).toEqual(gradient.dataSync());
+    gradients[0]!.dispose();
+    expectClose(gradient, tf.tensor1d([0.1, 0.2])); // still there
+  });
+
+  test('refuses a limit of 0 and gradients that are not finite', () => {
+    expect(() => clipByGlobalNorm([], 0)).toThrow(new RangeError('clipByGlobalNorm: expected maxNorm > 0, got 0'));
+    for (const bad of [Number.NaN, Infinity]) {
+      expect(() => clipByGlobalNorm([tf.tensor1d([1, bad])], 1)).toThrow(
+        new RangeError(`clipByGlobalNorm: expected finite gradients, got a norm of ${bad}; lower the learning rate`),
+      );
+    }
+  });
+});

@@ -1,0 +1,39 @@
+import * as tf from '@tensorflow/tfjs-core';
+
+/**
+ * The norm of all gradients taken as one vector:
+ *
+ *   ‖g‖ = √(Σ over all tensors and entries of g²)
+ *
+ * Summed tensor by tensor in float32, then in float64.
+ *
+ * @example globalNorm([tf.tensor1d([3]), tf.tensor1d([4])]); // 5
+ */
+export function globalNorm(gradients: readonly tf.Tensor[]): number {
+  const squares = gradients.map((g) => tf.tidy(() => tf.sum(tf.square(g)).dataSync()[0]!));
+  return Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
+}
+
+/**
+ * Gradients scaled down, all by one factor, so that their global norm is at most `maxNorm`:
+ *
+ *   g ← g min(1, maxNorm / ‖g‖)
+ *
+ * Returns new tensors and the norm before clipping; the caller disposes the old ones.
+ *
+ * @throws RangeError when `maxNorm` is not positive, or the norm is not finite.
+ * Reference: Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
+ * @example const { gradients, norm } = clipByGlobalNorm([g1, g2], 1);
+ */
+export function clipByGlobalNorm(
+  gradients: readonly tf.Tensor[],
+  maxNorm: number,
+): { gradients: tf.Tensor[]; norm: number } {
+  if (!(maxNorm > 0)) throw new RangeError(`clipByGlobalNorm: expected maxNorm > 0, got ${maxNorm}`);
+  const norm = globalNorm(gradients);
+  if (!Number.isFinite(norm)) {
+    throw new RangeError(`clipByGlobalNorm: expected finite gradients, got a norm of ${norm}; lower the learning rate`);
+  }
+  const factor = Math.min(1, maxNorm / norm);
+  return { gradients: gradients.map((g) => (factor < 1 ? tf.mul(g, factor) : tf.clone(g))), norm };
+}

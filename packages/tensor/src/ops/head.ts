@@ -1,0 +1,170 @@
+// Everything that touches the vocabulary. A chunk of rows at a time: [positions, V] is never held whole, neither here nor
+// in the backward pass, which computes each chunk's logits again.
+// Letters: N positions, d hidden size, V vocabulary size, z logits, τ temperature.
+import * as tf from '@tensorflow/tfjs-core';
+import { fusedOp } from './fused.js';
+import { linear } from './linear.js';
+import { asMatrix, lastDim, matMul } from './matMul.js';
+
+/** The most logits that one chunk holds: 4 MB in float32. */
+const CHUNK_LOGITS = 2 ** 20;
+
+/** Row ranges `[begin, size]` of chunks that hold at most CHUNK_LOGITS logits. */
+function chunks(N: number, V: number): Array<[begin: number, size: number]> {
+  const rows = Math.max(1, Math.floor(CHUNK_LOGITS / V));
+  return Array.from({ length: Math.ceil(N / rows) }, (_, i) => [i * rows, Math.min(rows, N - i * rows)]);
+}
+
+/** Applies `f` to every chunk and joins each of its results: rows are concatenated, sums are added. */
+function mapChunks<R extends string, S extends string>(
+  N: number,
+  V: number,
+  f: (rows: (x: tf.Tensor) => tf.Tensor2D) => { rows: Record<R, tf.Tensor>; sums: Record<S, tf.Tensor> },
+): { rows: Record<R, tf.Tensor>; sums: Record<S, tf.Tensor> } {
+  const rows = {} as Record<R, tf.Tensor[]>;
+  let sums: Record<S, tf.Tensor> | undefined;
+  for (const [begin, size] of chunks(N, V)) {
+    const part = tf.tidy(() => f((x) => tf.slice(x, begin, size) as tf.Tensor2D));
+    for (const name in part.rows) {
+      rows[name] ??= [];
+      rows[name].push(part.rows[name]);
+    }
+    if (!sums) {
+      sums = part.sums;
+    } else {
+      for (const name in part.sums) {
+        const total = tf.add(sums[name], part.sums[name]);
+        tf.dispose([sums[name], part.sums[name]]);
+        sums[name] = total;
+      }
+    }
+  }
+  const joined = {} as Record<R, tf.Tensor>;
+  for (const name in rows) joined[name] = rows[name].length === 1 ? rows[name][0]! : tf.concat(rows[name], 0);
+  return { rows: joined, sums: sums as Record<S, tf.Tensor> };
+}
+
+/** (z - max z) / τ, the maximum taken off first: for large z or τ = 1e-4 that keeps the digits that matter. */
+function gaps(z: tf.Tensor2D, temperature: number): tf.Tensor2D {
+  return tf.div(tf.sub(z, tf.max(z, -1, true)), temperature);
+}
+
+/** softmax(z / τ). */
+function softmaxAt(z: tf.Tensor2D, temperature: number): tf.Tensor2D {
+  return tf.softmax(gaps(z, temperature));
+}
+
+/**
+ * Logits of every position:
+ *
+ *   z = W h
+ *
+ * - `hidden`: `[..., d]`; `weight`: `[V, d]`; returns `[..., V]`, float32
+ *
+ * Holds all of `[..., V]`: meant for one position a sequence, when decoding. Differentiable.
+ *
+ * @example headLogits(tf.ones([2, 8]), lmHead); // [2, V]
+ */
+export const headLogits: (hidden: tf.Tensor, weight: tf.Tensor2D) => tf.Tensor = linear;
+
+type LogProbInputs = { hidden: tf.Tensor2D; weight: tf.Tensor2D };
+type Temperature = { temperature: number };
+
+const logProbOp = fusedOp<LogProbInputs, { ids: tf.Tensor1D }, Temperature>({
+  name: 'HeadLogProb',
+  definition: ({ hidden, weight }, { ids }, { temperature }) => {
+    const transposed = tf.transpose(weight) as tf.Tensor2D;
+    return mapChunks(hidden.shape[0], weight.shape[0], (rows) => {
+      const z = gaps(matMul(rows(hidden), transposed), temperature);
+      const chosen = tf.stack([tf.range(0, z.shape[0], 1, 'int32'), rows(ids)], 1);
+      return { rows: { logProb: tf.sub(tf.gatherND(z, chosen), tf.log(tf.sum(tf.exp(z), -1))) }, sums: {} };
+    }).rows.logProb;
+  },
+  gradient: (dy, { hidden, weight }, { ids }, { temperature }) => {
+    const transposed = tf.transpose(weight) as tf.Tensor2D;
+    const { rows, sums } = mapChunks(hidden.shape[0], weight.shape[0], (rows) => {
+      const h = rows(hidden);
+      const p = softmaxAt(matMul(h, transposed), temperature);
+      const oneHot = tf.oneHot(rows(ids) as unknown as tf.Tensor1D, weight.shape[0]);
+      const dz = tf.mul(tf.sub(oneHot, p), tf.expandDims(tf.div(rows(dy), temperature), 1)) as tf.Tensor2D;
+      return { rows: { hidden: matMul(dz, weight) }, sums: { weight: matMul(dz, h, true, false) } };
+    });
+    return { hidden: rows.hidden, weight: sums.weight };
+  },
+});
+
+/**
+ * The log-probability of one id a position:
+ *
+ *   y = log softmax(z / τ)[id],   dz = (onehot(id) - softmax(z / τ)) dy / τ,   z = W h
+ *
+ * - `hidden`: `[..., d]`; `weight`: `[V, d]`; `ids`: `[...]` int32; `temperature` τ > 0; returns `[...]`, in nats
+ *
+ * @throws RangeError for a temperature that is not positive.
+ * Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, eq. 3 and 4.
+ * @example headLogProb(hidden, lmHead, ids, 1); // [B, T]
+ */
+export function headLogProb(hidden: tf.Tensor, weight: tf.Tensor2D, ids: tf.Tensor, temperature: number): tf.Tensor {
+  requirePositive('headLogProb', temperature);
+  if (ids.dtype !== 'int32') throw new TypeError(`headLogProb: expected ids of dtype int32, got ${ids.dtype}`);
+  const inputs = { hidden: asMatrix(hidden), weight };
+  return tf.reshape(logProbOp(inputs, { ids: tf.reshape(ids, [-1]) }, { temperature }), ids.shape);
+}
+
+type MixtureInputs = { hidden: tf.Tensor2D; weight: tf.Tensor2D; embedding: tf.Tensor2D };
+
+const mixtureOp = fusedOp<MixtureInputs, Record<string, never>, Temperature>({
+  name: 'HeadMixture',
+  definition: ({ hidden, weight, embedding }, _, { temperature }) => {
+    const transposed = tf.transpose(weight) as tf.Tensor2D;
+    return mapChunks(hidden.shape[0], weight.shape[0], (rows) => {
+      const p = softmaxAt(matMul(rows(hidden), transposed), temperature);
+      return { rows: { mixture: matMul(p, embedding) }, sums: {} };
+    }).rows.mixture;
+  },
+  gradient: (dy, { hidden, weight, embedding }, _, { temperature }) => {
+    const transposed = tf.transpose(weight) as tf.Tensor2D;
+    const { rows, sums } = mapChunks(hidden.shape[0], weight.shape[0], (rows) => {
+      const [h, dm] = [rows(hidden), rows(dy)];
+      const p = softmaxAt(matMul(h, transposed), temperature);
+      const dp = matMul(dm, embedding, false, true);
+      const dz = tf.div(tf.mul(p, tf.sub(dp, tf.sum(tf.mul(p, dp), -1, true))), temperature) as tf.Tensor2D;
+      return {
+        rows: { hidden: matMul(dz, weight) },
+        sums: { weight: matMul(dz, h, true, false), embedding: matMul(p, dm, true, false) },
+      };
+    });
+    return { hidden: rows.hidden, weight: sums.weight, embedding: sums.embedding };
+  },
+});
+
+/**
+ * The mixture of all token embeddings under the model's next-token distribution:
+ *
+ *   m = p E,   p = softmax(z / τ),   z = W h
+ *   dp = dm Eᵀ,   dz = p (dp - Σ p dp) / τ,   dE = pᵀ dm
+ *
+ * - `hidden`: `[..., d]`; `weight` W: `[V, d]`; `embedding` E: `[V, e]`; `temperature` τ > 0; returns `[..., e]`
+ *
+ * W and E may be one tensor (tied embeddings): its gradient is then the sum of both.
+ *
+ * @throws RangeError for a temperature that is not positive.
+ * Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, eq. 5.
+ * @example headMixture(hidden, lmHead, embedTokens, 0.5); // [B, T, d]
+ */
+export function headMixture(
+  hidden: tf.Tensor,
+  weight: tf.Tensor2D,
+  embedding: tf.Tensor2D,
+  temperature: number,
+): tf.Tensor {
+  requirePositive('headMixture', temperature);
+  const mixture = mixtureOp({ hidden: asMatrix(hidden), weight, embedding }, {}, { temperature });
+  return tf.reshape(mixture, [...hidden.shape.slice(0, -1), lastDim(embedding)]);
+}
+
+function requirePositive(where: string, temperature: number): void {
+  if (!(temperature > 0)) {
+    throw new RangeError(`${where}: expected a temperature > 0, got ${temperature}; for τ → 0 take the argmax`);
+  }
+}

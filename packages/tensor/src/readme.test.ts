@@ -1,0 +1,28 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { expect, test, vi } from 'vitest';
+import * as exports from './index.js';
+
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+
+test('the example runs and prints what its comments say', async () => {
+  const source = /```ts\n(.*?)```/s.exec(readme)![1]!;
+  const file = fileURLToPath(new URL('./test/readme-example.tmp.ts', import.meta.url)); // where its imports resolve
+  writeFileSync(file, source.replace("'@soft-tokens/tensor'", "'../index.js'"));
+  const print = vi.spyOn(console, 'log').mockImplementation(() => {});
+  try {
+    await import(/* @vite-ignore */ pathToFileURL(file).href);
+    const printed = print.mock.calls.map(([value]) => JSON.stringify(value));
+    const promised = [...source.matchAll(/console\.log\(.*\); \/\/ (.*)/g)].map(([, comment]) => comment);
+    expect(promised.length).toBeGreaterThan(0);
+    expect(printed).toEqual(promised);
+  } finally {
+    print.mockRestore();
+    rmSync(file, { force: true });
+  }
+});
+
+test('the list of exports is complete', () => {
+  const listed = [...readme.matchAll(/^\| `(\w+)/gm)].map(([, name]) => name);
+  expect(listed.sort()).toEqual(Object.keys(exports).sort());
+});

@@ -1,0 +1,39 @@
+import { beforeAll, describe, test } from 'vitest';
+
+/** Engines that come with the install: where they do not work, something is broken. */
+const required = ['wasm', 'cpu'];
+
+/**
+ * Describes the tests of `body` once for each engine, with that engine chosen. What the machine lacks is skipped with a
+ * printed notice, but for `wasm` and `cpu`, which must work. `useEngine` is that of `@soft-tokens/tensor`, handed in
+ * because that package tests itself with this one.
+ *
+ * ```ts
+ * eachEngine(useEngine, (engine) => {
+ *   test('adds', () => expectClose(tf.add([1], [2]), [3]));
+ * });
+ * ```
+ */
+export function eachEngine<Name extends string>(
+  useEngine: (name: Name) => Promise<unknown>,
+  body: (engine: Name) => void | Promise<void>,
+  engines: readonly Name[] = ['tensorflow-gpu', 'tensorflow', 'native', 'wasm', 'cpu'] as readonly string[] as Name[],
+): void {
+  for (const engine of engines) {
+    describe(`engine ${engine}`, async () => {
+      try {
+        await useEngine(engine); // chosen while `body` is read, too: it may make tensors
+      } catch (error) {
+        if (required.includes(engine)) throw error;
+        const { message } = error as Error;
+        console.info(`skipped on engine ${engine}: ${message}`);
+        test.skip(message, () => {});
+        return;
+      }
+      beforeAll(async () => {
+        await useEngine(engine);
+      });
+      await body(engine);
+    });
+  }
+}
