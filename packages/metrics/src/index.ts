@@ -1,0 +1,10 @@
+export { lastBoxed } from './boxed.js';
+export { asNumber, asText, type Comparison, defaultComparisons } from './comparisons.js';
+export { type EntropyProfile, entropy, entropyProfile } from './entropy.js';
+export { binomialStandardError, type Interval, meanInterval, wilsonInterval } from './intervals.js';
+export { plainLatex } from './latex.js';
+export { type Majority, majority } from './majority.js';
+export { parseNumber, type StatedNumber } from './numberText.js';
+export { type PassAtKPoint, passAtK, passAtKCurve } from './passAtK.js';
+export type { Rational } from './rational.js';
+export { type Verdict, verify } from './verify.js';
