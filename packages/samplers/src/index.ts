@@ -1,0 +1,25 @@
+export type {
+  Action,
+  Head,
+  KeyValueCache,
+  LanguageModel,
+  Sampler,
+  Step,
+  TextCodec,
+} from './contract.js';
+export {
+  type Completion,
+  type DecodeOptions,
+  decode,
+  type Observation,
+  padPrompts,
+  paperFormat,
+  type RecordedAction,
+  type ThoughtFormat,
+} from './decode.js';
+export { type FuzzyOptions, fuzzy } from './fuzzy.js';
+export { type HardAction, type HardOptions, hard } from './hard.js';
+export { pacer } from './pace.js';
+export { braceDepth, endsWith } from './phrase.js';
+export { isDeterministic, type Mode, type SettingName, samplerFor, settingNames } from './settings.js';
+export { type SoftAction, type SoftOptions, soft } from './soft.js';

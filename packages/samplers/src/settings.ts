@@ -1,0 +1,61 @@
+import type { Action, Sampler } from './contract.js';
+import { fuzzy } from './fuzzy.js';
+import { hard } from './hard.js';
+import { soft } from './soft.js';
+
+/** A way of thinking, as training modes and tables name it. */
+export type Mode = 'hard' | 'soft' | 'fuzzy';
+
+/** The paper's six inference settings: how the thought is drawn. The answer is always greedy when evaluating. */
+export type SettingName = `${Mode}-${'greedy' | 'sample'}`;
+
+/** In the order of the paper's table 3. */
+export const settingNames: readonly SettingName[] = [
+  'hard-greedy',
+  'hard-sample',
+  'fuzzy-greedy',
+  'fuzzy-sample',
+  'soft-greedy',
+  'soft-sample',
+];
+
+/**
+ * The sampler of one of the six settings:
+ *
+ * | setting | tokens | τ | noise |
+ * | --- | --- | --- | --- |
+ * | hard-greedy | ids | 0 | none |
+ * | hard-sample | ids | 1 | none |
+ * | soft-greedy | mixtures | 0.5 | none |
+ * | soft-sample | mixtures | 0.5 | σ |
+ * | fuzzy-greedy | mixtures | 0.0001 | none |
+ * | fuzzy-sample | mixtures | 0.0001 | σ |
+ *
+ * - `noiseScale`: σ, usually 0.33 times the root-mean-square entry of the input embedding
+ * - `temperature`: another τ than the setting's own, for ablations; `hard-greedy` has none
+ *
+ * Training in a mode draws with its `-sample` setting.
+ *
+ * @throws RangeError for an unknown name.
+ * Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, sec. 4.
+ * @example const sampler = samplerFor('soft-sample', 0.05);
+ */
+export function samplerFor(name: SettingName, noiseScale: number, temperature?: number): Sampler<Action> {
+  const samplers: Record<SettingName, () => Sampler<Action>> = {
+    'hard-greedy': () => hard({ temperature: 0 }),
+    'hard-sample': () => hard({ temperature: temperature ?? 1 }),
+    'soft-greedy': () => soft({ temperature: temperature ?? 0.5, noiseScale: 0 }),
+    'soft-sample': () => soft({ temperature: temperature ?? 0.5, noiseScale }),
+    'fuzzy-greedy': () => fuzzy({ temperature: temperature ?? 0.0001, noiseScale: 0 }),
+    'fuzzy-sample': () => fuzzy({ temperature: temperature ?? 0.0001, noiseScale }),
+  };
+  if (!Object.hasOwn(samplers, name)) {
+    throw new RangeError(`samplerFor: expected one of ${settingNames.join(', ')}, got ${name}`);
+  }
+  return samplers[name]();
+}
+
+/** Whether two runs of a setting can differ: greedy ones cannot. */
+export function isDeterministic(name: SettingName): boolean {
+  return name.endsWith('-greedy');
+}
