@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { createChatTemplate } from './chatTemplate.js';
+
+// The shape of ChatML, as Qwen2 writes it.
+const chatml =
+  "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}" +
+  "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+test('golden: a ChatML conversation, with and without the opening of the answer', () => {
+  const render = createChatTemplate(chatml);
+  const messages = [
+    { role: 'system', content: 'Be brief.' },
+    { role: 'user', content: '1 + 1?' },
+  ];
+  const turns = '<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n1 + 1?<|im_end|>\n';
+  expect(render(messages)).toBe(`${turns}<|im_start|>assistant\n`);
+  expect(render(messages, { addGenerationPrompt: false })).toBe(turns);
+});
+
+test('special tokens and further variables are known to the template', () => {
+  const render = createChatTemplate('{{ bos_token }}{{ date_string }}{{ messages[0].content }}', { bos_token: '<s>' });
+  const messages = [{ role: 'user', content: 'x' }];
+  expect(render(messages, { variables: { date_string: 'today ' } })).toBe('<s>today x');
+});
+
+test('refused: broken templates, empty conversations, other content, what the template refuses', () => {
+  expect(() => createChatTemplate('{% for %}', {}, 'dir/chat_template')).toThrow('dir/chat_template: expected a Jinja');
+  expect(() => createChatTemplate(chatml)([])).toThrow('expected at least one message');
+  expect(() => createChatTemplate(chatml)([{ role: 'user', content: 3 as never }])).toThrow('messages[0]');
+  const picky = createChatTemplate("{{ raise_exception('roles must alternate') }}");
+  expect(() => picky([{ role: 'tool', content: 'x' }])).toThrow('got roles tool: roles must alternate');
+});

@@ -1,0 +1,205 @@
+// Hugging Face model directories, in and out.
+import { randomUUID } from 'node:crypto';
+import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { readShardedSafetensors, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
+import { architectureOf } from './architectures.js';
+import { type CausalLM, createCausalLM, type WeightValues } from './causalLM.js';
+import { readJson } from './files.js';
+import { embeddingRms } from './noiseScale.js';
+import { loadTokenizer, type Tokenizer } from './tokenizer.js';
+
+/** What a model directory holds, loaded. */
+export interface ModelDirectory {
+  model: CausalLM;
+  tokenizer: Tokenizer;
+  /**
+   * The size of E that noise is measured in: from soft_tokens.json where the directory has one, so that it stays that of
+   * the model training started from; computed from E otherwise. See `noiseScale`.
+   */
+  embeddingRms: number;
+}
+
+/** The number formats weights can be saved in. */
+export type WeightType = 'F32' | 'BF16' | 'F16';
+
+export interface SaveOptions {
+  /** The format of the weights; F32, which loses nothing, unless said otherwise. */
+  dtype?: WeightType;
+  /** A model directory whose tokenizer files are copied along. */
+  from?: string;
+  /** The frozen noise scale, written to soft_tokens.json. */
+  embeddingRms?: number;
+}
+
+const SOFT_TOKENS = 'soft_tokens.json';
+
+const companionFiles = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'generation_config.json',
+  'chat_template.jinja',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+];
+
+/** What may be replaced as a whole: the files a model directory consists of, and no others. */
+const replaceable = (name: string) =>
+  name === 'config.json' ||
+  name === SOFT_TOKENS ||
+  companionFiles.includes(name) ||
+  /^model(-\d+-of-\d+)?\.safetensors$/.test(name) ||
+  name === 'model.safetensors.index.json' ||
+  /^(README|LICENSE)(\.\w+)?$/.test(name);
+
+/**
+ * The model in a Hugging Face directory: config.json and model.safetensors, or its shards. Half-precision weights are
+ * widened to float32. Call `useEngine` first.
+ *
+ * @throws Error naming the file and the key or tensor for whatever is missing, unexpected or damaged, and for a model
+ * that is computed differently from what this package does.
+ * @example const model = await loadModel('Qwen2.5-0.5B');
+ */
+export async function loadModel(directory: string): Promise<CausalLM> {
+  const configFile = join(directory, 'config.json');
+  const config = await readJson(configFile);
+  const architecture = architectureOf(config, configFile);
+  architecture.parseConfig(config, configFile); // before gigabytes of weights are read
+  const weights = (await readShardedSafetensors(directory)) as Record<string, WeightValues>;
+  return createCausalLM(architecture, config, weights, { configFile, where: await weightFiles(directory) });
+}
+
+/**
+ * The model and the tokenizer of a directory, checked to fit each other.
+ *
+ * @throws Error as `loadModel` and `loadTokenizer` do, and for a tokenizer with ids the model has no embedding for.
+ * @example const { model, tokenizer } = await loadModelDirectory('Qwen2.5-0.5B');
+ */
+export async function loadModelDirectory(directory: string): Promise<ModelDirectory> {
+  const tokenizer = await loadTokenizer(directory); // first: it is small and most likely to be missing
+  const storedRms = await readEmbeddingRms(directory);
+  const model = await loadModel(directory);
+  try {
+    requireFit(tokenizer, model, directory);
+    return { model, tokenizer, embeddingRms: storedRms ?? embeddingRms(model.inputEmbedding) };
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+/**
+ * Writes a model as a Hugging Face directory, which transformers, vLLM and llama.cpp's converter open.
+ *
+ * It is written beside `directory` and renamed into place, so a directory of that name is always whole. A model
+ * directory that is there already is replaced; between two renames it lies beside as `.<name>.old-...`.
+ *
+ * @throws Error for a `directory` that holds anything but a model, and for a `from` without tokenizer.json.
+ * @example await saveModel(model, 'runs/1/model', { from: 'Qwen2.5-0.5B', dtype: 'BF16' });
+ */
+export async function saveModel(
+  model: CausalLM,
+  directory: string,
+  { dtype = 'F32', from, embeddingRms: rms }: SaveOptions = {},
+): Promise<void> {
+  const target = resolve(directory);
+  const exists = await requireReplaceable(target);
+  const beside = (kind: string) => join(dirname(target), `.${basename(target)}.${kind}-${randomUUID().slice(0, 8)}`);
+  const temporary = beside('new');
+  await mkdir(temporary, { recursive: true });
+  try {
+    await writeJson(join(temporary, 'config.json'), configFor(model, dtype));
+    if (rms !== undefined) await writeJson(join(temporary, SOFT_TOKENS), { embeddingRms: rms });
+    if (from !== undefined) await copyTokenizer(from, temporary);
+    const tensors: Record<string, WeightValues> = {};
+    for (const [name, variable] of model.parameters) {
+      tensors[name] = { shape: variable.shape, values: (await variable.data()) as Float32Array };
+    }
+    // transformers refuses a file that does not say which framework's layout it has.
+    await writeSafetensors(join(temporary, 'model.safetensors'), tensors, { dtype, metadata: { format: 'pt' } });
+
+    const old = beside('old');
+    if (exists) await rename(target, old);
+    await rename(temporary, target);
+    if (exists) await rm(old, { recursive: true });
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** The configuration to save: what was read, with the number format that is written now. */
+function configFor(model: CausalLM, dtype: WeightType): Record<string, unknown> {
+  const name = { F32: 'float32', BF16: 'bfloat16', F16: 'float16' }[dtype];
+  const { config } = model;
+  // transformers 5 calls `dtype` what used to be `torch_dtype`; a file keeps its own word.
+  return 'dtype' in config ? { ...config, dtype: name } : { ...config, torch_dtype: name };
+}
+
+const writeJson = (file: string, value: unknown) => writeFileAtomic(file, `${JSON.stringify(value, null, 2)}\n`);
+
+async function copyTokenizer(from: string, to: string): Promise<void> {
+  const present = await readdir(from);
+  if (!present.includes('tokenizer.json')) {
+    throw new Error(`saveModel: from: expected a directory with tokenizer.json, got ${from} without`);
+  }
+  for (const name of companionFiles) if (present.includes(name)) await copyFile(join(from, name), join(to, name));
+}
+
+/** Whether there is a directory to replace. Throws for one that holds anything but a model's files. */
+async function requireReplaceable(directory: string): Promise<boolean> {
+  let names: string[];
+  try {
+    names = await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  const strange = names.find((name) => !replaceable(name));
+  if (strange !== undefined || (names.length > 0 && !names.includes('config.json'))) {
+    const got = strange === undefined ? 'one without config.json' : `one with ${strange}`;
+    throw new Error(
+      `saveModel: ${directory}: expected a new, empty or model directory, which is replaced whole, got ${got}; save elsewhere`,
+    );
+  }
+  return true;
+}
+
+async function readEmbeddingRms(directory: string): Promise<number | undefined> {
+  const file = join(directory, SOFT_TOKENS);
+  const stored = await readJson(file, { optional: true });
+  if (stored === undefined) return undefined;
+  const { embeddingRms: rms, ...rest } = stored;
+  const unknown = Object.keys(rest)[0];
+  if (unknown !== undefined) throw new Error(`${file}: ${unknown}: expected only embeddingRms; remove the key`);
+  if (typeof rms !== 'number' || !(rms > 0) || !Number.isFinite(rms)) {
+    throw new Error(`${file}: embeddingRms: expected a number > 0, got ${JSON.stringify(rms)}`);
+  }
+  return rms;
+}
+
+/** Which file of a directory holds a tensor, for errors; a single file wins over shards, as in `readShardedSafetensors`. */
+async function weightFiles(directory: string): Promise<(name: string) => string> {
+  const indexName = 'model.safetensors.index.json';
+  const single = (await readdir(directory)).includes('model.safetensors');
+  const index = single ? undefined : await readJson(join(directory, indexName));
+  const map = index?.weight_map as Record<string, string> | undefined;
+  return (name) => join(directory, map ? (map[name] ?? indexName) : 'model.safetensors');
+}
+
+function requireFit(tokenizer: Tokenizer, model: CausalLM, directory: string): void {
+  const V = model.vocabSize;
+  if (tokenizer.maxId >= V) {
+    throw new Error(
+      `${join(directory, 'tokenizer.json')}: expected ids below vocab_size ${V} of config.json, got ${tokenizer.maxId}; ` +
+        'is it the tokenizer of another model?',
+    );
+  }
+  const wrong = tokenizer.endIds.find((id) => id < 0 || id >= V);
+  if (wrong !== undefined) {
+    throw new Error(`${directory}: eos_token_id: expected an id below vocab_size ${V}, got ${wrong}`);
+  }
+}

@@ -1,0 +1,19 @@
+export type { Architecture, Weights } from './architecture.js';
+export { architectureOf, architectures } from './architectures.js';
+export { DecoderCache } from './cache.js';
+export { type CausalLM, createCausalLM, initialWeights, type WeightValues } from './causalLM.js';
+export { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTemplate } from './chatTemplate.js';
+export type { DecoderConfig, RawConfig } from './config.js';
+export {
+  loadModel,
+  loadModelDirectory,
+  type ModelDirectory,
+  type SaveOptions,
+  saveModel,
+  type WeightType,
+} from './huggingFace.js';
+export { type LlamaConfig, llama } from './llama.js';
+export { embeddingRms, noiseScale, type RmsKind } from './noiseScale.js';
+export { type Qwen2Config, qwen2 } from './qwen2.js';
+export { tinyModelDirectory } from './tiny.js';
+export { createTokenizer, loadTokenizer, type Tokenizer, type TokenizerFiles } from './tokenizer.js';
