@@ -1,0 +1,143 @@
+// A checkpoint is a directory: the model as a Hugging Face directory, the optimiser's tensors, and the counters. It is
+// written in `.partial`, beside its final name, and renamed into place, so that what has its final name is whole. What a
+// killed run leaves in `.partial` is never read, and removed by the next write.
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { readSafetensors, type StoredTensor, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
+import * as tf from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import type { OptimizerState, Parameters } from './optimizers.js';
+
+const bestSchema = z.strictObject({ step: z.number().int(), accuracy: z.number() });
+const stateSchema = z.strictObject({
+  step: z.number().int().nonnegative(),
+  optimizerCount: z.number().int().nonnegative(),
+  best: bestSchema.nullable(),
+});
+
+/** The validation score that the best checkpoint was chosen by. */
+export type Best = z.infer<typeof bestSchema>;
+
+/** Everything a run needs to go on exactly, but for its data and configuration. */
+export interface TrainingState {
+  /** Updates made. */
+  step: number;
+  optimizer: OptimizerState;
+  best: Best | null;
+}
+
+export interface CheckpointStore {
+  /** Writes `step-NNNNNN`, then removes older ones. */
+  save(state: TrainingState): Promise<string>;
+  /** Writes the model alone as `best`. */
+  saveBest(): Promise<string>;
+  /** Puts the newest checkpoint's values into the parameters and returns its state; `undefined` when there is none. */
+  restore(parameters: Parameters): Promise<TrainingState | undefined>;
+}
+
+const STEP = /^step-(\d{6,})$/;
+
+/**
+ * Checkpoints in a directory: the newest `step-NNNNNN`, and `best`.
+ *
+ * - `saveModel` writes the current model into a directory that does not exist yet
+ *
+ * @throws Error (from `restore`) naming the file, when a checkpoint is damaged or does not fit the parameters, which are
+ * then as they were.
+ * @example const store = checkpointStore('runs/demo/soft/checkpoints', (dir) => saveModel(model, dir));
+ */
+export function checkpointStore(directory: string, saveModel: (dir: string) => Promise<void>): CheckpointStore {
+  const steps = async (): Promise<number[]> => {
+    const names = (await readdir(directory).catch(ignoreMissing)) ?? [];
+    return names.flatMap((name) => STEP.exec(name)?.[1] ?? []).map(Number);
+  };
+  const nameOf = (step: number) => `step-${String(step).padStart(6, '0')}`;
+
+  /** Writes a directory beside its final name, then swaps it in. */
+  async function publish(name: string, write: (dir: string) => Promise<void>): Promise<string> {
+    const final = join(directory, name);
+    const partial = join(directory, '.partial');
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial, { recursive: true });
+    await write(join(partial, name));
+    await rename(final, join(partial, 'replaced')).catch(ignoreMissing);
+    await rename(join(partial, name), final);
+    await rm(partial, { recursive: true });
+    return final;
+  }
+
+  return {
+    async save({ step, optimizer, best }) {
+      const path = await publish(nameOf(step), async (dir) => {
+        await saveModel(dir);
+        await writeSafetensors(join(dir, 'optimizer.safetensors'), hostTensors(optimizer.tensors));
+        const state = { step, optimizerCount: optimizer.count, best } satisfies z.infer<typeof stateSchema>;
+        await writeFileAtomic(join(dir, 'trainer.json'), `${JSON.stringify(state, null, 2)}\n`);
+      });
+      for (const older of await steps()) {
+        if (older < step) await rm(join(directory, nameOf(older)), { recursive: true, force: true });
+      }
+      return path;
+    },
+    saveBest: () => publish('best', saveModel),
+    async restore(parameters) {
+      const newest = (await steps()).sort((a, b) => b - a)[0];
+      if (newest === undefined) return undefined;
+      const dir = join(directory, nameOf(newest));
+      const { step, optimizerCount, best } = await readState(join(dir, 'trainer.json'));
+      const weights = await readWeights(join(dir, 'model.safetensors'), parameters);
+      const moments = await readSafetensors(join(dir, 'optimizer.safetensors'));
+      for (const [name, parameter] of parameters) {
+        tf.tidy(() => parameter.assign(tf.tensor(weights[name]!.values, parameter.shape)));
+      }
+      const tensors = new Map<string, tf.Tensor>();
+      for (const [name, { shape, values }] of Object.entries(moments)) tensors.set(name, tf.tensor(values, shape));
+      return { step, optimizer: { count: optimizerCount, tensors }, best };
+    },
+  };
+}
+
+async function readState(file: string): Promise<z.infer<typeof stateSchema>> {
+  const damaged = (expected: string, got: string, key = '') =>
+    new Error(
+      `${file}: ${key}expected ${expected}, got ${got}; restore the file, or remove ${dirname(file)} to begin anew`,
+    );
+  const text = await readFile(file, 'utf8').catch(ignoreMissing);
+  if (text === undefined) throw damaged("a checkpoint's counters", 'no file');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw damaged('JSON', `text that does not parse: ${(error as Error).message}`);
+  }
+  const { data, error } = stateSchema.safeParse(value, { reportInput: true });
+  if (data) return data;
+  const issue = error.issues[0]!;
+  if (issue.code === 'unrecognized_keys') throw damaged('no other key', issue.keys.join(', '));
+  const expected = /expected (.*?)(, received .*)?$/.exec(issue.message)?.[1] ?? issue.message;
+  const got = issue.input === undefined ? 'none' : JSON.stringify(issue.input);
+  throw damaged(expected, got, issue.path.length > 0 ? `${issue.path.join('.')}: ` : '');
+}
+
+async function readWeights(file: string, parameters: Parameters): Promise<Record<string, StoredTensor>> {
+  const weights = await readSafetensors(file);
+  for (const [name, { shape }] of parameters) {
+    const stored = weights[name];
+    if (stored && tf.util.arraysEqual(stored.shape, shape)) continue;
+    const got = stored ? `[${stored.shape}]` : 'none';
+    throw new Error(`${file}: expected tensor ${name} [${shape}], got ${got}; is it this run's checkpoint?`);
+  }
+  return weights;
+}
+
+function hostTensors(
+  tensors: ReadonlyMap<string, tf.Tensor>,
+): Record<string, { shape: number[]; values: Float32Array }> {
+  return Object.fromEntries(
+    Array.from(tensors, ([name, tensor]) => [name, { shape: tensor.shape, values: tensor.dataSync<'float32'>() }]),
+  );
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}
