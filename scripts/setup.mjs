@@ -32,7 +32,9 @@ const hash = createHash('sha256')
   .update(process.version)
   .digest('hex');
 if (!existsSync(marker) || readFileSync(marker, 'utf8') !== hash) {
+  console.error('setup: installing the dependencies (10 to 60 s)');
   run('npx', ['--yes', packageManager, 'install', '--frozen-lockfile', '--prefer-offline']);
   writeFileSync(marker, hash);
 }
-run('turbo', ['run', 'build', '--output-logs=errors-only']);
+console.error('setup: building what changed (up to 60 s)');
+run('turbo', ['run', 'build']);
