@@ -1,11 +1,12 @@
 """Scores recorded samples: `python3 score.py MODEL_DIRECTORY < samples.jsonl > scores.jsonl`.
 
 A line in:  {"promptIds": [..], "thought": {"ids": [..]} or {"embeddings": [[..], ..]}, "prefillIds"?: [..],
-             "answerIds": [..], "mode": {"name": "hard"|"soft"|"fuzzy", "temperature": t, "noiseScale": s}}
+             "answerIds": [..], "mode": {"name": "hard"|"soft"|"fuzzy", "temperature": t, "noiseScale" or "sigma": s}}
 A line out: {"thoughtLogProb": [..], "answerLogProb": [..]}, in natural logarithms, one number a position.
 
-Embedded thoughts score -(1/(2 sigma^2)) ||h~ - h0||^2 with sigma = noiseScale x the per-entry rms of E (constant left
-out); ids score log softmax(logits / temperature). Answers score at temperature 1. Computed in float64.
+Embedded thoughts score -(1/(2 sigma^2)) ||h~ - h0||^2 with sigma = noiseScale x the per-entry rms of E, or sigma as
+given (a trained model was trained with the sigma of the model it came from), the constant left out; ids score
+log softmax(logits / temperature). Answers score at temperature 1. Computed in float64.
 """
 
 import json
@@ -26,9 +27,12 @@ def score_lines(directory, lines):
         mode, thought = sample["mode"], sample["thought"]
         if ("ids" in thought) == ("embeddings" in thought):
             raise ValueError(f"line {number}: thought: expected one of ids, embeddings, got {sorted(thought)}")
-        sigma = mode.get("noiseScale", 0) * rms
+        if "noiseScale" in mode and "sigma" in mode:
+            raise ValueError(f"line {number}: mode: expected noiseScale or sigma, got both")
+        sigma = mode["sigma"] if "sigma" in mode else mode.get("noiseScale", 0) * rms
         if "embeddings" in thought and not sigma > 0:
-            raise ValueError(f"line {number}: mode.noiseScale: expected > 0 to score embeddings, got {sigma}")
+            key = "sigma" if "sigma" in mode else "noiseScale"
+            raise ValueError(f"line {number}: mode.{key}: expected > 0 to score embeddings, got {mode.get(key)}")
         with torch.no_grad():
             thought_log_prob, answer_log_prob, _ = score(
                 model, sample["promptIds"], thought, sample.get("prefillIds", []), sample["answerIds"],

@@ -166,6 +166,19 @@ test('the noise scale is that of E, until a stored one says otherwise; it travel
   await expect(loadModelDirectory(join(root, 'saved'))).rejects.toThrow(`${file}: rms`);
 });
 
+test('saving keeps the README and the licence of the model it replaces', async () => {
+  const model = await loadModel(fixture('llama-tied'));
+  const directory = join(root, 'model');
+  await saveModel(model, directory, { embeddingRms: 1 });
+  await writeFile(join(directory, 'README.md'), 'about it');
+  await writeFile(join(directory, 'LICENSE'), 'mine');
+  await saveModel(model, directory);
+  expect((await readdir(directory)).sort()).toEqual(['LICENSE', 'README.md', 'config.json', 'model.safetensors']);
+  expect(await readFile(join(directory, 'README.md'), 'utf8')).toBe('about it');
+  expect(await readFile(join(directory, 'LICENSE'), 'utf8')).toBe('mine');
+  expect(await readdir(root)).toEqual(['model']);
+});
+
 test('saving replaces a model directory whole, and refuses any other', async () => {
   const model = await loadModel(fixture('llama-tied'));
   const directory = join(root, 'model');

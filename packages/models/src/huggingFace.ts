@@ -1,8 +1,8 @@
 // Hugging Face model directories, in and out.
 import { randomUUID } from 'node:crypto';
-import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { readShardedSafetensors, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
+import { readShardedSafetensors, syncDirectory, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
 import { architectureOf } from './architectures.js';
 import { type CausalLM, createCausalLM, type WeightValues } from './causalLM.js';
 import { readJson } from './files.js';
@@ -46,6 +46,9 @@ const companionFiles = [
   'tokenizer.model',
 ];
 
+/** Written by people: they stay when the model beside them is replaced. */
+const keepsake = (name: string) => /^(README|LICENSE)(\.\w+)?$/.test(name);
+
 /** What may be replaced as a whole: the files a model directory consists of, and no others. */
 const replaceable = (name: string) =>
   name === 'config.json' ||
@@ -53,7 +56,7 @@ const replaceable = (name: string) =>
   companionFiles.includes(name) ||
   /^model(-\d+-of-\d+)?\.safetensors$/.test(name) ||
   name === 'model.safetensors.index.json' ||
-  /^(README|LICENSE)(\.\w+)?$/.test(name);
+  keepsake(name);
 
 /**
  * The model in a Hugging Face directory: config.json and model.safetensors, or its shards. Half-precision weights are
@@ -95,7 +98,8 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
  * Writes a model as a Hugging Face directory, which transformers, vLLM and llama.cpp's converter open.
  *
  * It is written beside `directory` and renamed into place, so a directory of that name is always whole. A model
- * directory that is there already is replaced; between two renames it lies beside as `.<name>.old-...`.
+ * directory that is there already is replaced, all but its README and LICENSE, which stay; between two renames it lies
+ * beside as `.<name>.old-...`.
  *
  * @throws Error for a `directory` that holds anything but a model, and for a `from` without tokenizer.json.
  * @example await saveModel(model, 'runs/1/model', { from: 'Qwen2.5-0.5B', dtype: 'BF16' });
@@ -106,7 +110,7 @@ export async function saveModel(
   { dtype = 'F32', from, embeddingRms: rms }: SaveOptions = {},
 ): Promise<void> {
   const target = resolve(directory);
-  const exists = await requireReplaceable(target);
+  const replaced = await requireReplaceable(target);
   const beside = (kind: string) => join(dirname(target), `.${basename(target)}.${kind}-${randomUUID().slice(0, 8)}`);
   const temporary = beside('new');
   await mkdir(temporary, { recursive: true });
@@ -114,6 +118,7 @@ export async function saveModel(
     await writeJson(join(temporary, 'config.json'), configFor(model, dtype));
     if (rms !== undefined) await writeJson(join(temporary, SOFT_TOKENS), { embeddingRms: rms });
     if (from !== undefined) await copyTokenizer(from, temporary);
+    await copyFiles((replaced ?? []).filter(keepsake), target, temporary);
     const tensors: Record<string, WeightValues> = {};
     for (const [name, variable] of model.parameters) {
       tensors[name] = { shape: variable.shape, values: (await variable.data()) as Float32Array };
@@ -122,9 +127,10 @@ export async function saveModel(
     await writeSafetensors(join(temporary, 'model.safetensors'), tensors, { dtype, metadata: { format: 'pt' } });
 
     const old = beside('old');
-    if (exists) await rename(target, old);
+    if (replaced) await rename(target, old);
     await rename(temporary, target);
-    if (exists) await rm(old, { recursive: true });
+    await syncDirectory(dirname(target));
+    if (replaced) await rm(old, { recursive: true });
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;
@@ -146,16 +152,25 @@ async function copyTokenizer(from: string, to: string): Promise<void> {
   if (!present.includes('tokenizer.json')) {
     throw new Error(`saveModel: from: expected a directory with tokenizer.json, got ${from} without`);
   }
-  for (const name of companionFiles) if (present.includes(name)) await copyFile(join(from, name), join(to, name));
+  await copyFiles(
+    companionFiles.filter((name) => present.includes(name)),
+    from,
+    to,
+  );
 }
 
-/** Whether there is a directory to replace. Throws for one that holds anything but a model's files. */
-async function requireReplaceable(directory: string): Promise<boolean> {
+/** Copies files, to the disk: the model's are there before it takes its name, and these must be too. */
+async function copyFiles(names: readonly string[], from: string, to: string): Promise<void> {
+  for (const name of names) await writeFileAtomic(join(to, name), await readFile(join(from, name)));
+}
+
+/** The files of the directory to replace, if there is one. Throws for one that holds anything but a model's files. */
+async function requireReplaceable(directory: string): Promise<string[] | undefined> {
   let names: string[];
   try {
     names = await readdir(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
   const strange = names.find((name) => !replaceable(name));
@@ -165,7 +180,7 @@ async function requireReplaceable(directory: string): Promise<boolean> {
       `saveModel: ${directory}: expected a new, empty or model directory, which is replaced whole, got ${got}; save elsewhere`,
     );
   }
-  return true;
+  return names;
 }
 
 async function readEmbeddingRms(directory: string): Promise<number | undefined> {

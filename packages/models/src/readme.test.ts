@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -8,12 +8,15 @@ test('the example of the README runs and prints what it says', async () => {
   const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
   const example = readme.match(/```ts\n([\s\S]*?)```/)![1]!;
   const directory = await mkdtemp(join(tmpdir(), 'readme-'));
-  const file = fileURLToPath(new URL('./test/readme-example.tmp.ts', import.meta.url)); // where its imports resolve
+  // Outside the sources, and where its imports resolve.
+  const cache = fileURLToPath(new URL('../node_modules/.cache/', import.meta.url));
+  const file = join(cache, 'readme-example.ts');
+  await mkdir(cache, { recursive: true });
   const printed: unknown[][] = [];
   const log = vi.spyOn(console, 'log').mockImplementation((...values) => void printed.push(values));
   try {
     const local = example
-      .replace("'@soft-tokens/models'", "'../index.js'")
+      .replace("'@soft-tokens/models'", "'../../src/index.js'")
       .replaceAll("'my-model'", JSON.stringify(join(directory, 'my-model')));
     await writeFile(file, local);
     await import(/* @vite-ignore */ pathToFileURL(file).href);

@@ -1,12 +1,17 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CausalLM, saveModel } from '@soft-tokens/models';
-import { useEngine } from '@soft-tokens/tensor';
+import { readSafetensors, type StoredTensor, syncDirectory, useEngine, writeSafetensors } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { checkpointStore, type TrainingState } from './checkpoint.js';
 import { adamW, disposeState } from './optimizers.js';
 import { temporaryDirectories, toyModel, valuesOf } from './test/toy.js';
+
+vi.mock('@soft-tokens/tensor', async (original) => {
+  const tensor = await original<typeof import('@soft-tokens/tensor')>();
+  return { ...tensor, syncDirectory: vi.fn(tensor.syncDirectory) };
+});
 
 beforeAll(() => useEngine('wasm'));
 const directory = temporaryDirectories();
@@ -76,6 +81,25 @@ describe('checkpointStore', () => {
     model.dispose();
   });
 
+  test('the rename is on the disk before what it replaces is removed', async () => {
+    const path = directory();
+    const model = toyModel({ vocabSize: 9 });
+    const state = stateOf(model, 1);
+    await store(model, path).save(state);
+    const seen: string[][] = [];
+    const inner = vi.mocked(syncDirectory).getMockImplementation()!;
+    vi.mocked(syncDirectory).mockImplementation(async (synced) => {
+      if (synced === path) seen.push(readdirSync(path).sort());
+      await inner(synced);
+    });
+    await store(model, path).save({ ...state, step: 2 });
+    vi.mocked(syncDirectory).mockImplementation(inner);
+    expect(seen).toEqual([['.partial', 'step-000001', 'step-000002']]);
+    expect(readdirSync(path)).toEqual(['step-000002']);
+    disposeState(state.optimizer);
+    model.dispose();
+  });
+
   describe('a damaged checkpoint is an error that names the file', () => {
     const good = { step: 3, optimizerCount: 3, best: { step: 2, accuracy: 0.5 } };
     const written = (change: object) => JSON.stringify({ ...good, ...change });
@@ -131,6 +155,31 @@ describe('checkpointStore', () => {
       expect(existsSync(file)).toBe(false);
       await expect(store(other, path).restore(other.parameters)).rejects.toThrow(file);
       expect(valuesOf(other)).toEqual(before);
+      disposeState(state.optimizer);
+      model.dispose();
+      other.dispose();
+    });
+
+    const norm = 'model.norm.weight';
+    test.each<[string, (tensors: Record<string, StoredTensor>) => void, string]>([
+      ['of another shape', (t) => t[`${norm}.m`]!.shape.unshift(1), `expected tensor ${norm}.m [8], got [1,8];`],
+      ['missing', (t) => delete t[`${norm}.v`], `expected tensor ${norm}.v, got none;`],
+      ['unknown', (t) => (t['other.m'] = t[`${norm}.m`]!), 'expected tensors named <parameter>.<suffix>, got other.m;'],
+      ['unnamed', (t) => (t[norm] = t[`${norm}.m`]!), `expected tensors named <parameter>.<suffix>, got ${norm};`],
+    ])('a moment that is %s', async (_, edit, message) => {
+      const path = directory();
+      const model = toyModel({ vocabSize: 9 });
+      const state = stateOf(model, 3);
+      const file = join(await store(model, path).save(state), 'optimizer.safetensors');
+      const tensors = await readSafetensors(file);
+      edit(tensors);
+      await writeSafetensors(file, tensors);
+      const other = toyModel({ vocabSize: 9, seed: 2 });
+      const before = valuesOf(other);
+      const held = tf.memory().numTensors;
+      await expect(store(other, path).restore(other.parameters)).rejects.toThrow(`${file}: ${message}`);
+      expect(valuesOf(other)).toEqual(before);
+      expect(tf.memory().numTensors).toBe(held);
       disposeState(state.optimizer);
       model.dispose();
       other.dispose();

@@ -3,7 +3,13 @@
 // killed run leaves in `.partial` is never read, and removed by the next write.
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { readSafetensors, type StoredTensor, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
+import {
+  readSafetensors,
+  type StoredTensor,
+  syncDirectory,
+  writeFileAtomic,
+  writeSafetensors,
+} from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { OptimizerState, Parameters } from './optimizers.js';
@@ -62,6 +68,7 @@ export function checkpointStore(directory: string, saveModel: (dir: string) => P
     await write(join(partial, name));
     await rename(final, join(partial, 'replaced')).catch(ignoreMissing);
     await rename(join(partial, name), final);
+    await syncDirectory(directory); // before anything that it replaces is removed
     await rm(partial, { recursive: true });
     return final;
   }
@@ -86,7 +93,7 @@ export function checkpointStore(directory: string, saveModel: (dir: string) => P
       const dir = join(directory, nameOf(newest));
       const { step, optimizerCount, best } = await readState(join(dir, 'trainer.json'));
       const weights = await readWeights(join(dir, 'model.safetensors'), parameters);
-      const moments = await readSafetensors(join(dir, 'optimizer.safetensors'));
+      const moments = await readMoments(join(dir, 'optimizer.safetensors'), parameters);
       for (const [name, parameter] of parameters) {
         tf.tidy(() => parameter.assign(tf.tensor(weights[name]!.values, parameter.shape)));
       }
@@ -128,6 +135,27 @@ async function readWeights(file: string, parameters: Parameters): Promise<Record
     throw new Error(`${file}: expected tensor ${name} [${shape}], got ${got}; is it this run's checkpoint?`);
   }
   return weights;
+}
+
+/** The optimiser's tensors, each named `<parameter>.<suffix>` and of that parameter's shape. */
+async function readMoments(file: string, parameters: Parameters): Promise<Record<string, StoredTensor>> {
+  const moments = await readSafetensors(file);
+  const problem = (expected: string, got: string) =>
+    new Error(`${file}: expected ${expected}, got ${got}; is it this run's checkpoint?`);
+  const suffixes = new Set<string>();
+  for (const [name, { shape }] of Object.entries(moments)) {
+    const dot = name.lastIndexOf('.');
+    const parameter = parameters.get(name.slice(0, dot));
+    if (!parameter) throw problem('tensors named <parameter>.<suffix>', name);
+    if (!tf.util.arraysEqual(shape, parameter.shape)) {
+      throw problem(`tensor ${name} [${parameter.shape}]`, `[${shape}]`);
+    }
+    suffixes.add(name.slice(dot + 1));
+  }
+  for (const name of parameters.keys()) {
+    for (const suffix of suffixes) if (!moments[`${name}.${suffix}`]) throw problem(`tensor ${name}.${suffix}`, 'none');
+  }
+  return moments;
 }
 
 function hostTensors(

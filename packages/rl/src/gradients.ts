@@ -12,8 +12,9 @@ import {
 } from './score.js';
 
 /**
- * Splits indices of sequences into micro-batches that hold at most `maxTokens` positions, padding included and prompts
- * left out.
+ * Splits indices of sequences into micro-batches that hold at most `maxTokens` positions: those of thought, prefill and
+ * answer, padding included. The prompt's are not counted, though each row also holds their keys and values: with long
+ * prompts, choose a smaller budget.
  *
  * Sequences of one prompt stay together, so that it is computed as rarely as may be; within a prompt, those of like
  * length stand together, so that little is padded. A sequence longer than the budget is a micro-batch of its own.
@@ -55,7 +56,7 @@ export function microBatches(sequences: readonly RecordedSequence[], maxTokens: 
 export interface AccumulateOptions extends Omit<ScoreOptions, 'sequences'> {
   parameters: Parameters;
   sequences: readonly RecordedSequence[];
-  /** The most positions a micro-batch holds. It changes speed and memory, and the result by rounding only. */
+  /** The most positions a micro-batch holds, see `microBatches`. It changes speed and memory, and the result by rounding only. */
   maxTokens: number;
   /** The loss of a micro-batch; the losses of all add up to that of the batch. */
   loss: (sequenceLogProb: tf.Tensor1D, indices: readonly number[]) => tf.Scalar;

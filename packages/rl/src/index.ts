@@ -44,5 +44,12 @@ export {
   withCaches,
 } from './score.js';
 export { type Demonstration, demonstration, type SftEvent, type SftOptions, sft } from './sft.js';
-export { type StepEvent, type TrainableModel, type TrainEvent, type TrainOptions, train } from './train.js';
+export {
+  EMBEDDING_PARAMETER,
+  type StepEvent,
+  type TrainableModel,
+  type TrainEvent,
+  type TrainOptions,
+  train,
+} from './train.js';
 export { type UpdateOptions, updateParameters } from './update.js';

@@ -16,6 +16,7 @@ export type Gradients = ReadonlyMap<string, tf.Tensor>;
 export interface OptimizerState {
   /** Updates made. */
   count: number;
+  /** Named `<parameter>.<suffix>` and of that parameter's shape; every parameter has the same suffixes. */
   tensors: Map<string, tf.Tensor>;
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -10,11 +10,14 @@ const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
 test('the example runs and prints what its comments say', async () => {
   const example = /```ts\n(.*?)```/s.exec(readme)![1]!;
   const directory = await mkdtemp(join(tmpdir(), 'readme-'));
-  const file = fileURLToPath(new URL('./test/readme-example.tmp.ts', import.meta.url)); // where its imports resolve
+  // Outside the sources, and where its imports resolve.
+  const cache = fileURLToPath(new URL('../node_modules/.cache/', import.meta.url));
+  const file = join(cache, 'readme-example.ts');
+  await mkdir(cache, { recursive: true });
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   try {
     const local = example
-      .replace("'@soft-tokens/rl'", "'../index.js'")
+      .replace("'@soft-tokens/rl'", "'../../src/index.js'")
       .replace("'runs/seven'", JSON.stringify(join(directory, 'seven')));
     await writeFile(file, local);
     await import(/* @vite-ignore */ pathToFileURL(file).href);

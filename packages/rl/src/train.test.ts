@@ -6,11 +6,12 @@ import { useEngine } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { checkpointStore } from './checkpoint.js';
-import { adamW } from './optimizers.js';
+import { freeze } from './freeze.js';
+import { adamW, type Optimizer } from './optimizers.js';
 import type { RewardFunction } from './rewards.js';
 import { warmupCosine } from './schedules.js';
 import { digitFormat, digitQuestions, digits, temporaryDirectories, toyModel, valuesOf } from './test/toy.js';
-import { type StepEvent, type TrainEvent, type TrainOptions, train } from './train.js';
+import { EMBEDDING_PARAMETER, type StepEvent, type TrainEvent, type TrainOptions, train } from './train.js';
 
 beforeAll(() => useEngine('wasm'));
 const directory = temporaryDirectories();
@@ -121,6 +122,29 @@ describe('train', () => {
     // The model ends as the last checkpoint, and is not what it was.
     expect((await checkpointOf(path)).values).toEqual(valuesOf(model));
     expect(valuesOf(model)).not.toEqual(start);
+    model.dispose();
+  });
+
+  test("the embedding's share of the squared gradient", async () => {
+    const squares = new Map<string, number>();
+    const optimizer: Optimizer = {
+      ...adamW(),
+      update: (_, gradients) => {
+        for (const [name, g] of gradients) {
+          squares.set(
+            name,
+            g.dataSync<'float32'>().reduce((sum, x) => sum + x * x, 0),
+          );
+        }
+      },
+    };
+    const model = newModel();
+    const [event] = stepsOf(await collect(run(model, directory(), { optimizer, steps: 1 })));
+    const all = [...squares.values()].reduce((sum, square) => sum + square, 0);
+    expect(event!.embeddingGradientShare).toBeCloseTo(squares.get(EMBEDDING_PARAMETER)! / all, 5);
+    expect(event!.embeddingGradientShare).toBeGreaterThan(0.01);
+    const frozen = { ...run(model, directory()), model: freeze(model, [EMBEDDING_PARAMETER]), steps: 1 };
+    expect(stepsOf(await collect(frozen))[0]!.embeddingGradientShare).toBeUndefined();
     model.dispose();
   });
 

@@ -8,6 +8,7 @@ import {
   type TextCodec,
   type ThoughtFormat,
 } from '@soft-tokens/samplers';
+import { globalNorm } from '@soft-tokens/tensor';
 import { batch } from './batches.js';
 import type { CheckpointStore, TrainingState } from './checkpoint.js';
 import { accuracy, evaluate } from './evaluate.js';
@@ -24,6 +25,9 @@ import {
 } from './rollout.js';
 import type { Schedule } from './schedules.js';
 import { updateParameters } from './update.js';
+
+/** The name of the input embedding E among a model's parameters. */
+export const EMBEDDING_PARAMETER = 'model.embed_tokens.weight';
 
 /** A language model whose parameters can be trained. */
 export interface TrainableModel extends LanguageModel {
@@ -54,7 +58,7 @@ export interface TrainOptions {
   format?: ThoughtFormat;
   /** The most a gradient's global norm may be; larger ones are scaled down. */
   maxGradientNorm?: number | undefined;
-  /** Positions a micro-batch holds at most. */
+  /** Positions a micro-batch holds at most, without the prompts'; see `microBatches`. */
   maxTokens: number;
   /** Validate every so many steps, and at the end. */
   validateEvery: number;
@@ -70,6 +74,11 @@ export interface StepEvent extends SampleStatistics {
   step: number;
   loss: number;
   gradientNorm: number;
+  /**
+   * ‖g_E‖² / ‖g‖², 0 to 1: the input embedding's share of the squared gradient. `undefined` for a model without a
+   * trainable `EMBEDDING_PARAMETER`, and where the gradient is 0.
+   */
+  embeddingGradientShare?: number | undefined;
   learningRate: number;
   /** Sequences with an advantage other than 0: the others were not scored. */
   scored: number;
@@ -163,6 +172,7 @@ async function trainStep(options: TrainOptions, state: TrainingState, step: numb
   });
   const learningRate = options.schedule(step);
   let gradientNorm: number;
+  let embeddingGradientShare: number | undefined;
   try {
     gradientNorm = updateParameters({
       ...options,
@@ -171,6 +181,10 @@ async function trainStep(options: TrainOptions, state: TrainingState, step: numb
       state: state.optimizer,
       learningRate,
     });
+    const embeddingGradient = gradients.get(EMBEDDING_PARAMETER);
+    if (embeddingGradient && gradientNorm > 0) {
+      embeddingGradientShare = (globalNorm([embeddingGradient]) / gradientNorm) ** 2;
+    }
   } finally {
     disposeGradients(gradients);
   }
@@ -182,6 +196,7 @@ async function trainStep(options: TrainOptions, state: TrainingState, step: numb
     ...statistics,
     loss,
     gradientNorm,
+    embeddingGradientShare,
     learningRate,
     scored,
     tokens: Math.round((statistics.thoughtTokens + statistics.answerTokens) * samples.length),

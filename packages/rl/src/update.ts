@@ -1,4 +1,4 @@
-import { clipByGlobalNorm, globalNorm } from '@soft-tokens/tensor';
+import { clipByGlobalNorm } from '@soft-tokens/tensor';
 import { disposeGradients } from './gradients.js';
 import type { Gradients, Optimizer, OptimizerState, Parameters } from './optimizers.js';
 
@@ -22,18 +22,8 @@ export interface UpdateOptions {
  */
 export function updateParameters(options: UpdateOptions): number {
   const { optimizer, parameters, gradients, state, learningRate, maxGradientNorm } = options;
-  if (maxGradientNorm === undefined) {
-    const norm = globalNorm([...gradients.values()]);
-    if (!Number.isFinite(norm)) {
-      throw new RangeError(
-        `updateParameters: expected finite gradients, got a norm of ${norm}; lower the learning rate`,
-      );
-    }
-    optimizer.update(parameters, gradients, state, learningRate);
-    return norm;
-  }
   const names = [...gradients.keys()];
-  const { gradients: clipped, norm } = clipByGlobalNorm([...gradients.values()], maxGradientNorm);
+  const { gradients: clipped, norm } = clipByGlobalNorm([...gradients.values()], maxGradientNorm ?? Infinity);
   const byName = new Map(names.map((name, i) => [name, clipped[i]!]));
   try {
     optimizer.update(parameters, byName, state, learningRate);

@@ -68,6 +68,9 @@ export interface Sampler<A extends Action = Action> {
   /**
    * log π(action_t | what came before), `[B, T]`, differentiable in the parameters; `hidden[:, t]` `[B, T, d]` is the
    * state that predicts position t. Terms that do not depend on the parameters may be left out.
+   *
+   * Sequences of a batch differ in length. Beyond a sequence's end the recorded actions are zero, and the result there,
+   * like its gradient, must be finite: it is multiplied by 0, which makes no number of an infinity or NaN.
    */
   logProb(hidden: Tensor3D, model: LanguageModel, action: A): Tensor2D;
 }

@@ -1,4 +1,5 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { useEngine } from '@soft-tokens/tensor';
 import { tinyCodec, tinyModel } from '@soft-tokens/testing';
@@ -11,8 +12,11 @@ const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
 test('the example runs and prints what its comments say', async () => {
   const source = /```ts\n(.*?)```/s.exec(readme)![1]!;
-  const file = fileURLToPath(new URL('./test/readme-example.tmp.ts', import.meta.url)); // where its imports resolve
-  writeFileSync(file, source.replace("'@soft-tokens/samplers'", "'../index.js'"));
+  // Outside the sources, and where its imports resolve.
+  const cache = fileURLToPath(new URL('../node_modules/.cache/', import.meta.url));
+  const file = join(cache, 'readme-example.ts');
+  mkdirSync(cache, { recursive: true });
+  writeFileSync(file, source.replace("'@soft-tokens/samplers'", "'../../src/index.js'"));
   const print = vi.spyOn(console, 'log').mockImplementation(() => {});
   try {
     await import(/* @vite-ignore */ pathToFileURL(file).href);

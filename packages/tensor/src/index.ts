@@ -1,5 +1,5 @@
 export { currentEngine, type EngineName, type EngineReport, engineNames, useEngine } from './engine.js';
-export { writeFileAtomic } from './io/files.js';
+export { syncDirectory, writeFileAtomic } from './io/files.js';
 export {
   readSafetensors,
   readShardedSafetensors,

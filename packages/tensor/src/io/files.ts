@@ -44,8 +44,13 @@ export async function writeFileAtomic(
   }
 }
 
-/** Makes the rename itself last: it is an entry of the directory. */
-async function syncDirectory(directory: string): Promise<void> {
+/**
+ * Brings a directory's entries to the disk: after a rename into it, so that the rename itself lasts.
+ *
+ * @throws Error of the file system, when there is no such directory.
+ * @example await syncDirectory('checkpoints');
+ */
+export async function syncDirectory(directory: string): Promise<void> {
   if (process.platform === 'win32') return; // directories cannot be opened there; NTFS journals its entries
   const handle = await open(directory, 'r');
   try {

@@ -5,7 +5,8 @@ import * as tf from '@tensorflow/tfjs-core';
  *
  *   ‖g‖ = √(Σ over all tensors and entries of g²)
  *
- * Summed tensor by tensor in float32, then in float64.
+ * Summed tensor by tensor in float32, then in float64: a tensor whose Σ g² is above 3.4e38 has the norm Infinity, and the
+ * sum of a large one is rounded as its engine adds.
  *
  * @example globalNorm([tf.tensor1d([3]), tf.tensor1d([4])]); // 5
  */

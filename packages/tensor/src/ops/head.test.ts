@@ -137,18 +137,22 @@ eachEngine(useEngine, (engine) => {
   });
 
   describe('chunks', () => {
-    // A chunk holds 2^20 logits: two rows of this vocabulary, so five positions make three chunks, and three make two.
-    const [N, V, d] = [engine === 'cpu' ? 3 : 5, 2 ** 19, 2];
+    // At this vocabulary a chunk has 64 rows, so 150 positions make three chunks, and 75 make two; the last is shorter.
+    const [N, V, d] = [engine === 'cpu' ? 75 : 150, 2 ** 15, 2];
     const hidden = () => normal([N, d], 1);
     const weight = () => normal<tf.Tensor2D>([V, d], 2);
-    const ids = () => ints(...[77, V - 1, 77, 0, 1234].slice(0, N));
+    const ids = () => tf.tensor1d(Int32Array.from({ length: N }, (_, n) => [77, V - 1, 77, 0, 1234, n][n % 6]!));
 
-    /** Values, and gradients summed over the positions, one position a call: each of them one chunk. */
-    function oneByOne(f: (h: tf.Tensor, w: tf.Tensor2D, row: number, size: number) => tf.Tensor, dy: tf.Tensor) {
-      const gradient = tf.valueAndGrads((h, w) => f(h!, w as tf.Tensor2D, 0, N));
-      const whole = gradient([hidden(), weight()], dy);
-      const parts = Array.from({ length: N }, (_, b) =>
-        tf.valueAndGrads((h, w) => f(h!, w as tf.Tensor2D, b, 1))([rowOf(hidden(), b), weight()], rowOf(dy, b)),
+    /** Values, and gradients summed over the positions, a third of them a call: each of these one chunk. */
+    function inParts(f: (h: tf.Tensor, w: tf.Tensor2D, row: number, size: number) => tf.Tensor, dy: tf.Tensor) {
+      const size = N / 3;
+      const [h, w] = [hidden(), weight()];
+      const whole = tf.valueAndGrads((h, w) => f(h!, w as tf.Tensor2D, 0, N))([h, w], dy);
+      const parts = Array.from({ length: N / size }, (_, i) =>
+        tf.valueAndGrads((h, w) => f(h!, w as tf.Tensor2D, i * size, size))(
+          [tf.slice(h, i * size, size), w],
+          tf.slice(dy, i * size, size),
+        ),
       );
       expectClose(whole.value, tf.concat(parts.map((part) => part.value)));
       expectClose(whole.grads[0]!, tf.concat(parts.map((part) => part.grads[0]!)));
@@ -158,12 +162,12 @@ eachEngine(useEngine, (engine) => {
     test('change neither values nor gradients of headLogProb', () => {
       tf.tidy(() => {
         const all = ids();
-        oneByOne((h, w, row, size) => headLogProb(h, w, tf.slice(all, row, size), 0.5), normal([N], 3));
+        inParts((h, w, row, size) => headLogProb(h, w, tf.slice(all, row, size), 0.5), normal([N], 3));
       });
     });
 
     test('change neither values nor gradients of headMixture', () => {
-      tf.tidy(() => oneByOne((h, w) => headMixture(h, w, w, 0.5), normal([N, d], 3)));
+      tf.tidy(() => inParts((h, w) => headMixture(h, w, w, 0.5), normal([N, d], 3)));
     });
 
     test.skipIf(engine === 'cpu')('keep memory below the whole of [positions, V]', async () => {

@@ -1,17 +1,24 @@
-// Everything that touches the vocabulary. A chunk of rows at a time: [positions, V] is never held whole, neither here nor
-// in the backward pass, which computes each chunk's logits again.
+// Everything that touches the vocabulary. A chunk of rows at a time: of [positions, V] no more than a few copies of one
+// chunk are held, neither here nor in the backward pass, which computes each chunk's logits again. That pass also holds
+// the gradient [V, d], twice while a chunk's is added.
 // Letters: N positions, d hidden size, V vocabulary size, z logits, τ temperature.
 import * as tf from '@tensorflow/tfjs-core';
 import { fusedOp } from './fused.js';
 import { linear } from './linear.js';
 import { asMatrix, lastDim, matMul } from './matMul.js';
 
-/** The most logits that one chunk holds: 4 MB in float32. */
+/** The logits that one chunk holds: 4 MB in float32, to bound memory. */
 const CHUNK_LOGITS = 2 ** 20;
 
-/** Row ranges `[begin, size]` of chunks that hold at most CHUNK_LOGITS logits. */
+/**
+ * The fewest rows of a chunk, above CHUNK_LOGITS if it must be: each chunk of the backward pass adds a whole [V, d] to the
+ * gradient, and too few rows are not worth that traffic. At V = 128k: 34 MB.
+ */
+const CHUNK_ROWS = 64;
+
+/** Row ranges `[begin, size]` of the chunks. */
 function chunks(N: number, V: number): Array<[begin: number, size: number]> {
-  const rows = Math.max(1, Math.floor(CHUNK_LOGITS / V));
+  const rows = Math.max(CHUNK_ROWS, Math.floor(CHUNK_LOGITS / V));
   return Array.from({ length: Math.ceil(N / rows) }, (_, i) => [i * rows, Math.min(rows, N - i * rows)]);
 }
 
