@@ -1,0 +1,122 @@
+// The data section of a recipe to problems, and problems to what the trainer takes.
+import {
+  arithmetic,
+  holdOut,
+  type Problem,
+  prefill,
+  promptTemplates,
+  readGsm8k,
+  readQuestions,
+  type Split,
+  splitSolution,
+  stopPhrase,
+} from '@soft-tokens/datasets';
+import { verify } from '@soft-tokens/metrics';
+import type { Tokenizer } from '@soft-tokens/models';
+import { type Demonstration, demonstration, type Question } from '@soft-tokens/rl';
+import { match } from 'ts-pattern';
+import { CliError, usageError } from '../errors.js';
+import type { DataConfig, PromptKind } from './recipe.js';
+
+/**
+ * The problems of one split.
+ *
+ * Generated sets make every split themselves; sets in files have a training file, of which validation is held out by a
+ * hash of ids, and a test file.
+ *
+ * @throws CliError (exit code 2) when the section names no file for the split, or the split is empty; Error naming
+ * file:line for data that is not what it should be.
+ * @example problemsOf({ kind: 'arithmetic', levels: [2], train: 10, validation: 5, test: 5, seed: 1 }, 'test');
+ */
+export function problemsOf(data: DataConfig, split: Split): Problem[] {
+  const problems = match(data)
+    .with({ kind: 'arithmetic' }, ({ levels, seed, ...counts }) =>
+      arithmetic({ split, count: counts[split], seed, levels }),
+    )
+    .with({ kind: 'gsm8k' }, (config) => fileSplit(config, split, readGsm8k))
+    .with({ kind: 'questions' }, ({ fields, ...config }) => {
+      const { question, answer, id, solution } = fields;
+      const names = { question, answer, ...(id && { id }), ...(solution && { solution }) };
+      return fileSplit(config, split, (path) => readQuestions(path, names));
+    })
+    .exhaustive();
+  if (problems.length === 0)
+    throw usageError(`data.${split}: expected at least one problem, got none; raise data.${split}`);
+  return problems;
+}
+
+interface FileConfig {
+  train?: string | undefined;
+  test?: string | undefined;
+  validation: number;
+  limit?: number | undefined;
+  seed: number;
+}
+
+function fileSplit(config: FileConfig, split: Split, read: (path: string) => Problem[]): Problem[] {
+  const key = split === 'test' ? 'test' : 'train';
+  const path = config[key];
+  if (path === undefined) throw usageError(`data.${key}: expected a file, got none; give --set data.${key}=FILE`);
+  const problems = read(path).slice(0, config.limit);
+  for (const problem of problems) checkAnswer(problem, path);
+  if (key === 'test') return problems;
+  if (config.validation >= problems.length) {
+    throw usageError(
+      `data.validation: expected fewer than the ${problems.length} problems of ${path}, got ${config.validation}; lower it`,
+    );
+  }
+  const held = holdOut(problems, config.validation, config.seed);
+  return split === 'train' ? held.train : held.validation;
+}
+
+/** An answer that nothing can equal would end a run in its middle. */
+function checkAnswer({ id, answer }: Problem, path: string): void {
+  try {
+    verify('', answer);
+  } catch (error) {
+    const [text, more] = [JSON.stringify(answer.slice(0, 40)), answer.length > 40 ? '...' : ''];
+    throw new CliError(
+      `${path}: ${id}: expected an answer of 1 to 1000 characters, got ${text}${more} (${answer.length}); ` +
+        'mend its line or drop it',
+      1,
+      { cause: error },
+    );
+  }
+}
+
+/** The instruction of the chat prompt; the paper's format, said to a model that follows instructions. */
+const chatInstruction =
+  `Reason step by step, then end with '${stopPhrase} ${prefill.stopped}ANSWER}', ` +
+  'with the answer alone in the box.';
+
+/** The prompt of a question, as text. `chat` is the tokenizer's own template around question and format. */
+export function promptText(kind: PromptKind, question: string, tokenizer: Tokenizer): string {
+  return kind === 'chat'
+    ? tokenizer.renderChat([{ role: 'user', content: `${question}\n\n${chatInstruction}` }])
+    : promptTemplates[kind](question);
+}
+
+/** A problem as the trainer takes it. */
+export function toQuestion(problem: Problem, kind: PromptKind, tokenizer: Tokenizer): Question {
+  const promptIds = tokenizer.promptIds(promptText(kind, problem.question, tokenizer));
+  return { id: problem.id, promptIds, answer: problem.answer };
+}
+
+/**
+ * A problem with a solution as the supervised warm-up takes it.
+ *
+ * @throws CliError naming the problem when it has no solution, or one in another format.
+ */
+export function toDemonstration(problem: Problem, kind: PromptKind, tokenizer: Tokenizer): Demonstration {
+  const { promptIds } = toQuestion(problem, kind, tokenizer);
+  if (problem.solution === undefined) {
+    throw new CliError(`${problem.id}: expected a worked solution to learn from, got none; name data.fields.solution`);
+  }
+  let parts: ReturnType<typeof splitSolution>;
+  try {
+    parts = splitSolution(problem.solution);
+  } catch (error) {
+    throw new CliError(`${problem.id}: ${(error as Error).message}`, 1, { cause: error });
+  }
+  return demonstration(tokenizer, { promptIds, prefill: prefill.stopped, ...parts });
+}

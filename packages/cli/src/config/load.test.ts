@@ -1,0 +1,151 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CliError } from '../errors.js';
+import { temporaryFolder } from '../test/tools.js';
+import { loadEvalRecipe, loadSftRecipe, loadTrainRecipe } from './load.js';
+import { parseSetting } from './set.js';
+
+const folder = temporaryFolder();
+afterAll(folder.remove);
+beforeAll(() => {
+  mkdirSync(join(folder.path, 'model'));
+  writeFileSync(join(folder.path, 'model', 'config.json'), '{}');
+});
+
+const good = `
+model: model
+data: { kind: arithmetic, levels: [2], train: 10, validation: 5, test: 5 }
+steps: 30
+questionsPerStep: 2
+samples: 4
+caps: { thought: 16 }
+optimizer: { learningRate: 1e-4 }
+`;
+
+function write(text: string): string {
+  const file = join(folder.path, 'recipe.yaml');
+  writeFileSync(file, text);
+  return file;
+}
+
+async function problem(text: string, ...flags: string[]): Promise<string> {
+  const error = await loadTrainRecipe(write(text), flags.map(parseSetting)).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(CliError);
+  expect((error as CliError).exitCode).toBe(2);
+  return (error as CliError).message;
+}
+
+test('fills defaults in and finds paths beside the recipe', async () => {
+  const config = await loadTrainRecipe(write(good), []);
+  expect(config.model).toBe(join(folder.path, 'model'));
+  expect(config.modes).toEqual(['hard', 'soft', 'fuzzy']);
+  expect(config.noise).toEqual({ factor: 0.33, scale: 'entry' });
+  expect(config.caps).toEqual({ thought: 16, answer: 32 });
+  expect(config.optimizer).toMatchObject({ learningRate: 1e-4, warmup: 20, beta2: 0.999 });
+  expect(config.evaluate).toBeUndefined();
+});
+
+test('an unknown key is an error with its line, its column and the key that was likely meant', async () => {
+  expect(await problem(`${good}stpes: 3\n`)).toMatch(/recipe\.yaml:9:1: stpes: unknown key; did you mean steps\?$/);
+  expect(await problem(good.replace('learningRate', 'learnigRate'))).toMatch(
+    /recipe\.yaml:8:14: optimizer\.learnigRate: unknown key; did you mean learningRate\?/,
+  );
+  // Of the keys of the chosen kind of data, too.
+  expect(await problem(good.replace('levels', 'lvels'))).toMatch(
+    /:3:27: data\.lvels: unknown key; did you mean levels\?/,
+  );
+  expect(await problem(`${good}caps2: { qqq: 1 }\n`)).toContain('did you mean caps?');
+  expect(await problem(good.replace('thought: 16', 'thought: 16, qqqqqqq: 1'))).toContain(
+    'the keys here are thought, answer',
+  );
+});
+
+test('a wrong value is an error with its place, what was expected and what it is', async () => {
+  expect(await problem(good.replace('steps: 30', 'steps: many'))).toMatch(
+    /:4:1: steps: expected a number, got "many"$/,
+  );
+  expect(await problem(good.replace('samples: 4', 'samples: 1'))).toMatch(/:6:1: samples: expected >=2, got 1$/);
+  expect(await problem(good.replace('arithmetic', 'algebra'))).toMatch(
+    /:3:9: data\.kind: expected one of arithmetic, gsm8k, questions, got "algebra"$/,
+  );
+  expect(await problem(`${good}modes: [hard, sofd]\n`)).toMatch(
+    /modes\.1: expected one of hard, soft, fuzzy, got "sofd"$/,
+  );
+  expect(await problem(good.replace('1e-4', 'high'))).toContain(
+    'optimizer.learningRate: expected a number > 0, or {hard, soft, fuzzy}',
+  );
+  expect(await problem(good.replace('steps: 30\n', ''))).toMatch(/steps: expected a number, got none/);
+});
+
+test('every issue is listed', async () => {
+  const lines = (await problem(good.replace('steps: 30', 'steps: 1.5').replace('samples: 4', 'samples: x'))).split(
+    '\n',
+  );
+  expect(lines).toHaveLength(2);
+  expect(lines[0]).toContain('steps: expected a whole number, got 1.5');
+});
+
+test('a flag is named as a flag', async () => {
+  expect(await problem(good, 'steps=many')).toBe('--set steps=many: steps: expected a number, got "many"');
+  expect(await problem(good, 'caps.thougt=3')).toBe(
+    '--set caps.thougt=3: caps.thougt: unknown key; did you mean thought?',
+  );
+  expect(await problem(good, 'steps.x=3')).toMatch(/^--set steps\.x=3: expected steps to be a map/);
+});
+
+test('flags win over the file, and make maps that it lacks', async () => {
+  const flags = ['steps=25', 'evaluate.samples=8', 'steps=26'].map(parseSetting);
+  const config = await loadTrainRecipe(write(good), flags);
+  expect(config.steps).toBe(26);
+  // What is tested at is the paper's noise, whatever is trained at.
+  expect(config.evaluate).toEqual({ samples: 8, noise: { factor: 0.33, scale: 'entry' } });
+});
+
+test('files that are not there are errors with the place that names them', async () => {
+  expect(await problem(good.replace('model: model', 'model: modle'))).toMatch(
+    /recipe\.yaml:2:1: model: expected a directory with config\.json, got nothing at .*modle$/,
+  );
+  const gsm8k = good.replace(/data: .*/, 'data: { kind: gsm8k, train: none.jsonl }');
+  expect(await problem(gsm8k)).toMatch(/:3:22: data\.train: expected a file, got nothing at .*none\.jsonl$/);
+  const missing = loadTrainRecipe(join(folder.path, 'no.yaml'), []);
+  await expect(missing).rejects.toThrow(/no\.yaml: expected a recipe, got no such file/);
+});
+
+test('text that is not YAML, or no map, is an error with its place', async () => {
+  expect(await problem('steps: [1\nmodel: x')).toMatch(/recipe\.yaml:\d+:\d+: /);
+  expect(await problem('- 1\n')).toMatch(/recipe\.yaml:1:1: expected a map of keys to values, got a list/);
+  expect(await problem('steps: 1\nsteps: 2\n')).toMatch(/recipe\.yaml:2:1: .*unique/);
+});
+
+test('what does not fit together is an error', async () => {
+  expect(await problem(good, 'optimizer.warmup=30')).toContain('expected fewer than the 30 steps, got 30');
+  expect(await problem(good, 'optimizer.learningRate={hard: 1e-4}')).toContain('expected a rate for soft, got none');
+  expect(await problem(good, 'evaluate={samples: 4, k: [8]}')).toContain(
+    'evaluate.k: expected at most the 4 samples, got 8',
+  );
+});
+
+test('eval takes its sections from any recipe, and flags alone', async () => {
+  const config = await loadEvalRecipe(write(good), []);
+  expect(config.caps.thought).toBe(16);
+  expect(Object.keys(config)).not.toContain('steps');
+  const bare = await loadEvalRecipe(undefined, [parseSetting('data={kind: arithmetic, levels: [1]}')]);
+  expect(bare.caps).toEqual({ thought: 512, answer: 32 });
+  await expect(loadEvalRecipe(write(`${good}dta: 1\n`), [])).rejects.toThrow(
+    /:9:1: dta: unknown key; did you mean data\?/,
+  );
+});
+
+test('sft starts from a model or from scratch, not from both or neither', async () => {
+  const text = `
+data: { kind: arithmetic }
+steps: 30
+batchSize: 2
+optimizer: { learningRate: 1e-3 }
+out: out
+`;
+  await expect(loadSftRecipe(write(text), [])).rejects.toThrow('expected either model or init');
+  const config = await loadSftRecipe(write(`${text}model: model\n`), []);
+  expect(config.out).toBe(join(folder.path, 'out'));
+});

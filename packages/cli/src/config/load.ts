@@ -1,0 +1,92 @@
+// A recipe file and flags to a checked configuration with full paths.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { usageError } from '../errors.js';
+import { type ConfigDocument, checkDocument, readDocument } from './document.js';
+import { display, resolveFrom } from './paths.js';
+import { type EvalConfig, evalSchema, type SftConfig, sftSchema, type TrainConfig, trainSchema } from './recipe.js';
+import type { Setting } from './set.js';
+
+/** The recipe of `soft-tokens train`. Throws CliError (exit code 2) for whatever is wrong with it. */
+export async function loadTrainRecipe(file: string, settings: readonly Setting[]): Promise<TrainConfig> {
+  const document = await readDocument(file, settings);
+  const config = checkDocument(document, trainSchema);
+  config.model = modelPath(document, ['model'], config.model);
+  if (config.optimizer.warmup >= config.steps) {
+    throw usageError(
+      `${document.placeOf(['optimizer', 'warmup'])}: optimizer.warmup: expected fewer than the ${config.steps} steps, ` +
+        `got ${config.optimizer.warmup}; set optimizer.warmup`,
+    );
+  }
+  const { learningRate } = config.optimizer;
+  const missing = config.modes.find((mode) => typeof learningRate === 'object' && learningRate[mode] === undefined);
+  if (missing) {
+    const where = document.placeOf(['optimizer', 'learningRate']);
+    throw usageError(`${where}: optimizer.learningRate: expected a rate for ${missing}, got none`);
+  }
+  const { samples = 32, k = [] } = config.evaluate ?? {};
+  const tooLarge = k.find((each) => each > samples);
+  if (tooLarge !== undefined) {
+    const where = document.placeOf(['evaluate', 'k']);
+    throw usageError(`${where}: evaluate.k: expected at most the ${samples} samples, got ${tooLarge}`);
+  }
+  return { ...config, data: dataPaths(document, config.data) };
+}
+
+/** The recipe of `soft-tokens sft`. Throws CliError (exit code 2) for whatever is wrong with it. */
+export async function loadSftRecipe(file: string, settings: readonly Setting[]): Promise<SftConfig> {
+  const document = await readDocument(file, settings);
+  const config = checkDocument(document, sftSchema);
+  if (config.model !== undefined) config.model = modelPath(document, ['model'], config.model);
+  if (config.init) {
+    const key = ['init', 'tokenizer'];
+    config.init.tokenizer = existing(document, key, config.init.tokenizer, 'tokenizer.json');
+  }
+  config.out = resolveFrom(document, ['out'], config.out);
+  if (config.optimizer.warmup >= config.steps) {
+    const where = document.placeOf(['optimizer', 'warmup']);
+    throw usageError(
+      `${where}: optimizer.warmup: expected fewer than the ${config.steps} steps, got ${config.optimizer.warmup}`,
+    );
+  }
+  return { ...config, data: dataPaths(document, config.data) };
+}
+
+/** What `soft-tokens eval` needs, from a recipe of any command or from flags alone. Throws as the others do. */
+export async function loadEvalRecipe(file: string | undefined, settings: readonly Setting[]): Promise<EvalConfig> {
+  const document = await readDocument(file, settings);
+  // Keys of other commands are no mistake here; keys of none are.
+  const others = z.strictObject({ ...trainSchema.shape, ...sftSchema.shape }).shape;
+  const value = Object.fromEntries(
+    Object.entries(document.value as Record<string, unknown>).filter(
+      ([key]) => key in evalSchema.shape || !(key in others) || document.isFlag([key]),
+    ),
+  );
+  const config = checkDocument({ ...document, value }, evalSchema);
+  return { ...config, data: dataPaths(document, config.data) };
+}
+
+function dataPaths<D extends TrainConfig['data']>(document: ConfigDocument, data: D): D {
+  if (data.kind === 'arithmetic') return data;
+  const resolved = { ...data };
+  for (const split of ['train', 'test'] as const) {
+    const path = data[split];
+    if (path !== undefined) resolved[split] = existing(document, ['data', split], path);
+  }
+  return resolved;
+}
+
+const modelPath = (document: ConfigDocument, key: string[], path: string) =>
+  existing(document, key, path, 'config.json');
+
+/** The full path of something that must be there, with a file in it where `inside` names one. */
+function existing(document: ConfigDocument, key: string[], path: string, inside?: string): string {
+  const full = resolveFrom(document, key, path);
+  const wanted = inside === undefined ? full : join(full, inside);
+  if (!existsSync(wanted)) {
+    const what = inside === undefined ? 'a file' : `a directory with ${inside}`;
+    throw usageError(`${document.placeOf(key)}: ${key.join('.')}: expected ${what}, got nothing at ${display(full)}`);
+  }
+  return full;
+}

@@ -1,0 +1,17 @@
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
+import type { ConfigDocument } from './document.js';
+
+/** A path as a reader knows it: relative to the working directory where that is shorter. */
+export function display(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short === '' ? '.' : short.length < path.length ? short : path;
+}
+
+/**
+ * The full path of a file that a configuration names: relative to the recipe where the recipe says it, to the working
+ * directory where a flag does.
+ */
+export function resolveFrom(document: ConfigDocument, key: readonly PropertyKey[], path: string): string {
+  if (isAbsolute(path) || document.file === undefined || document.isFlag(key)) return resolve(path);
+  return resolve(dirname(document.file), path);
+}

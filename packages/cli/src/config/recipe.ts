@@ -1,0 +1,173 @@
+// The keys of a recipe. Every command reads the sections it needs from the same words; unknown keys are errors.
+
+import { settingNames } from '@soft-tokens/samplers';
+import { engineNames } from '@soft-tokens/tensor';
+import { z } from 'zod';
+
+const path = z.string().min(1);
+const count = z.number().int().positive();
+const amount = z.number().int().nonnegative();
+const positive = z.number().positive();
+const fraction = z.number().min(0).lt(1);
+const seed = z.number().int().nonnegative();
+
+/** Ways of thinking a run trains. */
+export const modes = ['hard', 'soft', 'fuzzy'] as const;
+
+/** Where questions come from, and how many of each split. */
+const data = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('arithmetic'),
+    levels: z.array(count).min(1).default([1, 2, 3, 4, 5]),
+    train: amount.default(2000),
+    validation: amount.default(100),
+    test: amount.default(100),
+    seed: seed.default(1),
+  }),
+  z.strictObject({
+    kind: z.literal('gsm8k'),
+    train: path.optional(),
+    test: path.optional(),
+    /** Held out of the training file. */
+    validation: amount.default(100),
+    /** The first so many problems of each file. */
+    limit: count.optional(),
+    seed: seed.default(1),
+  }),
+  z.strictObject({
+    kind: z.literal('questions'),
+    train: path.optional(),
+    test: path.optional(),
+    validation: amount.default(100),
+    limit: count.optional(),
+    seed: seed.default(1),
+    fields: z
+      .strictObject({ question: path, answer: path, id: path.optional(), solution: path.optional() })
+      .default({ question: 'question', answer: 'answer' }),
+  }),
+]);
+
+const prompt = z.enum(['plain', 'paper', 'chat']);
+const noise = z.strictObject({
+  factor: z.number().nonnegative().default(0.33),
+  scale: z.enum(['entry', 'row']).default('entry'),
+});
+const caps = z.strictObject({ thought: count, answer: count.default(32) });
+const engine = z.enum(['auto', ...engineNames]);
+
+const optimizerKeys = {
+  warmup: amount.default(20),
+  /** Learning rate after the last step. */
+  floor: z.number().nonnegative().default(0),
+  beta1: fraction.default(0.9),
+  beta2: fraction.default(0.999),
+  eps: positive.default(1e-8),
+  weightDecay: z.number().nonnegative().default(0),
+  maxGradientNorm: positive.optional(),
+};
+
+const rateOfEachMode = z.union(
+  [positive, z.strictObject({ hard: positive, soft: positive, fuzzy: positive }).partial()],
+  {
+    error: 'expected a number > 0, or {hard, soft, fuzzy}',
+  },
+);
+
+const evaluation = z.strictObject({
+  /** The first so many test questions; all of them unless said. */
+  questions: count.optional(),
+  samples: count.default(32),
+  /** The training caps unless said. */
+  caps: caps.optional(),
+  settings: z
+    .array(z.enum(settingNames as [string, ...string[]]))
+    .min(1)
+    .optional(),
+  k: z.array(count).min(1).optional(),
+  /** Of the noisy settings; the paper's, whatever the training noise. */
+  noise: noise.prefault({}),
+});
+
+/** A recipe of `soft-tokens train`. */
+export const trainSchema = z.strictObject({
+  model: path,
+  data,
+  prompt: prompt.default('plain'),
+  modes: z
+    .array(z.enum(modes))
+    .min(1)
+    .default([...modes]),
+  noise: noise.prefault({}),
+  /** τ of a mode's thoughts while training, where it is not the paper's; testing keeps the paper's. */
+  temperature: z.strictObject({ hard: positive, soft: positive, fuzzy: positive }).partial().default({}),
+  steps: count,
+  questionsPerStep: count,
+  samples: z.number().int().min(2),
+  answerTemperature: positive.default(1),
+  caps,
+  optimizer: z.strictObject({ learningRate: rateOfEachMode, ...optimizerKeys }),
+  /** Checkpoint names of parameters that are not trained. */
+  frozen: z.array(z.string()).default([]),
+  /** Positions a micro-batch holds at most. */
+  maxTokens: count.default(8192),
+  validateEvery: count.default(50),
+  checkpointEvery: count.default(50),
+  seed: seed.default(0),
+  evaluate: evaluation.optional(),
+  workers: z.union([z.literal('auto'), count], { error: 'expected auto or a number of processes' }).default('auto'),
+  engine: engine.default('auto'),
+});
+
+/** A recipe of `soft-tokens sft`. */
+export const sftSchema = z
+  .strictObject({
+    /** The model directory to go on from ... */
+    model: path.optional(),
+    /** ... or what to make a fresh one of: an architecture, the directory of its tokenizer, the keys of config.json. */
+    init: z
+      .strictObject({ architecture: z.string(), tokenizer: path, config: z.record(z.string(), z.unknown()) })
+      .optional(),
+    data,
+    prompt: prompt.default('plain'),
+    steps: count,
+    batchSize: count,
+    /** The largest noise on a thought's input embeddings, in units of their root mean square at the time. */
+    maxNoise: z.number().nonnegative().default(0),
+    optimizer: z.strictObject({ learningRate: positive, ...optimizerKeys }),
+    maxTokens: count.default(8192),
+    checkpointEvery: count.default(500),
+    seed: seed.default(0),
+    out: path,
+    dtype: z.enum(['F32', 'BF16', 'F16']).default('F32'),
+    engine: engine.default('auto'),
+  })
+  .refine(({ model, init }) => (model === undefined) !== (init === undefined), {
+    error: 'expected either model or init',
+    path: ['model'],
+  });
+
+/** What `soft-tokens eval` reads of a recipe. */
+export const evalSchema = z.strictObject({
+  data,
+  prompt: prompt.default('plain'),
+  noise: noise.prefault({}),
+  caps: caps.default({ thought: 512, answer: 32 }),
+  seed: seed.default(0),
+  evaluate: evaluation.optional(),
+  engine: engine.default('auto'),
+});
+
+export type DataConfig = z.output<typeof data>;
+export type PromptKind = z.output<typeof prompt>;
+export type TrainConfig = z.output<typeof trainSchema>;
+export type SftConfig = z.output<typeof sftSchema>;
+export type EvalConfig = z.output<typeof evalSchema>;
+export type EvaluationConfig = z.output<typeof evaluation>;
+export type NoiseConfig = z.output<typeof noise>;
+export type Caps = z.output<typeof caps>;
+
+/** k = 1, 2, 4, ... up to the number of samples, which is itself among them. */
+export function powersUpTo(samples: number): number[] {
+  const powers = Array.from({ length: Math.floor(Math.log2(samples)) + 1 }, (_, i) => 2 ** i);
+  return powers.at(-1) === samples ? powers : [...powers, samples];
+}

@@ -1,0 +1,2 @@
+export type { ExitCode } from './errors.js';
+export { main } from './main.js';

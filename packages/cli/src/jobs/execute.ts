@@ -1,0 +1,25 @@
+// Doing a task, in whichever process.
+import { match } from 'ts-pattern';
+import type { TrainConfig } from '../config/recipe.js';
+import { evaluateTask, type SubjectCache } from './evaluateTask.js';
+import type { Task, TaskEvent } from './tasks.js';
+import { trainTask } from './trainTask.js';
+
+/** What every task of a run is given. */
+export interface TaskContext {
+  config: TrainConfig;
+  /** The run folder. */
+  directory: string;
+  signal: AbortSignal;
+  emit(event: TaskEvent): void;
+}
+
+/** A function that does tasks one at a time, on the engine in use. */
+export function createExecutor(context: TaskContext): (task: Task) => Promise<void> {
+  const cache: SubjectCache = {};
+  return (task) =>
+    match(task)
+      .with({ kind: 'train' }, ({ mode }) => trainTask(context, mode))
+      .with({ kind: 'evaluate' }, ({ subject, setting }) => evaluateTask(context, cache, subject, setting))
+      .exhaustive();
+}

@@ -1,0 +1,43 @@
+// A run as a small graph: train each mode; evaluate the base model, and each trained model once it is there.
+import type { Mode, SettingName } from '@soft-tokens/samplers';
+import { settingNames } from '@soft-tokens/samplers';
+import type { TrainConfig } from '../config/recipe.js';
+
+/** What is evaluated: the model a run starts from, or the one trained in a mode. */
+export type SubjectName = 'base' | Mode;
+
+/** One piece of a run. Every task is resumable by itself. */
+export type Task = { kind: 'train'; mode: Mode } | { kind: 'evaluate'; subject: SubjectName; setting: SettingName };
+
+/** What tasks tell while they work. */
+export type TaskEvent =
+  | { type: 'progress'; task: string; share: number; text: string /** Done in an earlier run. */; resumed?: boolean }
+  | { type: 'log'; task: string; text: string };
+
+/** The name of a task, unique in its run. */
+export function taskName(task: Task): string {
+  return task.kind === 'train' ? `train ${task.mode}` : `test ${task.subject} ${task.setting}`;
+}
+
+/** Every task of a run. */
+export function tasksOf(config: TrainConfig): Task[] {
+  const training = config.modes.map((mode): Task => ({ kind: 'train', mode }));
+  if (!config.evaluate) return training;
+  const settings = settingsOf(config);
+  const subjects: SubjectName[] = ['base', ...config.modes];
+  const evaluations = subjects.flatMap((subject) =>
+    settings.map((setting): Task => ({ kind: 'evaluate', subject, setting })),
+  );
+  return [...training, ...evaluations];
+}
+
+/** Names of the tasks that must be finished before a task starts. */
+export function needsOf(task: Task): string[] {
+  if (task.kind === 'train' || task.subject === 'base') return [];
+  return [taskName({ kind: 'train', mode: task.subject })];
+}
+
+/** The settings a run evaluates, in the order of the table. */
+export function settingsOf({ evaluate }: TrainConfig): SettingName[] {
+  return settingNames.filter((name) => evaluate?.settings === undefined || evaluate.settings.includes(name));
+}

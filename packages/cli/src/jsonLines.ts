@@ -1,0 +1,51 @@
+// Logs of one JSON object a line.
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { writeFileAtomic } from '@soft-tokens/tensor';
+import { isMissing } from './errors.js';
+
+/** A log that is being written. Lines reach the system at once; `sync` makes them outlive a power cut. */
+export interface LineWriter {
+  append(record: object): void;
+  sync(): void;
+  close(): void;
+}
+
+/** Opens a log at its end, and makes its directory. */
+export function openLines(file: string): LineWriter {
+  mkdirSync(dirname(file), { recursive: true });
+  const handle = openSync(file, 'a');
+  return {
+    append: (record) => void writeSync(handle, `${JSON.stringify(record)}\n`),
+    sync: () => fsyncSync(handle),
+    close: () => closeSync(handle),
+  };
+}
+
+/** The records of a log; none where there is no file. A last line that a kill cut short is left out. */
+export async function readLines<T>(file: string): Promise<T[]> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+  const whole = text
+    .slice(0, text.lastIndexOf('\n') + 1)
+    .split('\n')
+    .slice(0, -1);
+  return whole.map((line) => JSON.parse(line) as T);
+}
+
+/**
+ * Opens a log of steps for a run that goes on after `step`: later records are dropped, at once or not at all, because
+ * their steps happen again.
+ */
+export async function openStepLines(file: string, step: number): Promise<LineWriter> {
+  const records = await readLines<{ step: number }>(file);
+  const kept = records.filter((record) => record.step <= step);
+  if (existsSync(file)) await writeFileAtomic(file, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
+  return openLines(file);
+}

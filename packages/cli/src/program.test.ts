@@ -1,0 +1,261 @@
+import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runInProcess, temporaryFolder, tokenizerDirectory, writeRandomModel, writeRecipe } from './test/tools.js';
+
+const folder = temporaryFolder();
+const at = (...path: string[]) => join(folder.path, ...path);
+afterAll(folder.remove);
+beforeAll(() => writeRandomModel(at('model')));
+
+describe('exit codes', () => {
+  test('0: help and version, which fit 80 columns', async () => {
+    for (const argv of [
+      ['--help'],
+      ['--version'],
+      ...['train', 'sft', 'eval', 'generate', 'score', 'doctor'].map((name) => [name, '--help']),
+    ]) {
+      const { code, out, notes } = await runInProcess(argv);
+      expect([code, notes]).toEqual([0, '']);
+      for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+      if (argv.length === 2) expect(out).toContain('Examples:\n  $ soft-tokens');
+    }
+  });
+
+  test.each([
+    [['trian'], 'Did you mean train?'],
+    [['train'], "missing required argument 'recipe'"],
+    [['train', 'r.yaml', '--sed', '1'], 'Did you mean'],
+    [['train', 'r.yaml', '--seed', 'x'], 'Expected a whole number'],
+    [['train', 'r.yaml', '--set', 'x'], '--set: expected key=value'],
+    [['train', 'none.yaml'], 'none.yaml: expected a recipe, got no such file'],
+    [['eval', 'none'], 'expected --data RECIPE or --set data=..., got neither'],
+    [['eval', 'none', '--setting', 'soft-sampel', '--set', 'seed=1'], 'Did you mean soft-sample?'],
+    [['generate', 'none', 'Q?', '--setting', 'loud'], 'Allowed choices are'],
+    [
+      ['generate', 'none', 'Q?'],
+      'none: expected a Hugging Face model directory with config.json, got no such directory',
+    ],
+    [['score', 'none'], 'none: expected a Hugging Face model directory'],
+    [['doctor', '--engine', 'gpu'], 'Allowed choices are'],
+  ])('2: %j', async (argv, message) => {
+    const { code, out, notes } = await runInProcess(argv);
+    expect([code, out]).toEqual([2, '']);
+    expect(notes).toContain(message);
+    expect(notes).not.toMatch(/^ {4}at /m); // no stack
+  });
+
+  test('1: a model that is damaged, a tokenizer that does not fit', async () => {
+    cpSync(at('model'), at('cut'), { recursive: true });
+    truncateSync(at('cut', 'model.safetensors'), 1000);
+    const cut = await runInProcess(['generate', at('cut'), 'Q?', '--engine', 'wasm']);
+    expect([cut.code, cut.out]).toEqual([1, '']);
+    expect(cut.notes).toContain('model.safetensors');
+
+    cpSync(at('model'), at('misfit'), { recursive: true });
+    const file = at('misfit', 'tokenizer.json');
+    const tokenizer = JSON.parse(readFileSync(file, 'utf8'));
+    tokenizer.model.vocab.toolarge = 5000;
+    writeFileSync(file, JSON.stringify(tokenizer));
+    const misfit = await runInProcess(['generate', at('misfit'), 'Q?', '--engine', 'wasm']);
+    expect(misfit.code).toBe(1);
+    expect(misfit.notes).toMatch(/tokenizer\.json: expected ids below vocab_size 512/);
+  });
+
+  test('1: a tokenizer that is missing; no folder is made', async () => {
+    cpSync(at('model'), at('mute'), { recursive: true });
+    rmSync(at('mute', 'tokenizer.json'));
+    const recipe = writeRecipe(folder.path, { model: 'mute' }, 'mute.yaml');
+    const { code, notes } = await runInProcess(['train', recipe, '--run-dir', at('mute-run')]);
+    expect(code).toBe(1);
+    expect(notes).toMatch(/mute\/tokenizer\.json/);
+    expect(existsSync(at('mute-run'))).toBe(false);
+  });
+
+  test('1: sft on problems without solutions; no folder is made', async () => {
+    writeFileSync(at('bare.jsonl'), '{"question": "1+1?", "answer": "2"}\n');
+    const recipe = at('bare.yaml');
+    const data = { kind: 'questions', train: 'bare.jsonl', validation: 0 };
+    const rest = { steps: 2, batchSize: 1, optimizer: { learningRate: 1, warmup: 1 }, engine: 'wasm', out: 'bare-out' };
+    writeFileSync(recipe, JSON.stringify({ model: 'model', data, ...rest }));
+    const { code, notes } = await runInProcess(['sft', recipe, '--run-dir', at('bare-run')]);
+    expect(code).toBe(1);
+    expect(notes).toContain('expected a worked solution to learn from');
+    expect(existsSync(at('bare-run'))).toBe(false);
+  });
+
+  test('1: a data line without its answer; no folder is made', async () => {
+    writeFileSync(at('bad.jsonl'), '{"question": "1+1?", "answer": "#### 2"}\n{"question": "2+2?"}\n');
+    const recipe = writeRecipe(folder.path, { data: { kind: 'gsm8k', train: 'bad.jsonl', validation: 1 } }, 'bad.yaml');
+    const { code, notes } = await runInProcess(['train', recipe, '--run-dir', at('bad')]);
+    expect(code).toBe(1);
+    expect(notes).toMatch(/bad\.jsonl:2: answer/);
+    expect(existsSync(at('bad'))).toBe(false);
+  });
+});
+
+describe('commands on a model that knows nothing', () => {
+  test('generate: streams, tells entropies, repeats itself for the same seed', async () => {
+    const argv = [
+      'generate',
+      at('model'),
+      'What is 1+1?',
+      '--max-thought-tokens',
+      '6',
+      '--engine',
+      'wasm',
+      '--seed',
+      '3',
+    ];
+    const text = await runInProcess([...argv, '--show-prompt', '--entropy']);
+    expect(text.code).toBe(0);
+    expect(text.out).toMatch(/^prompt\nUser: What is 1\+1\? Assistant:\nthought \(soft-sample\)\n/);
+    expect(text.out).toMatch(
+      /6 tokens, stopped at the cap; entropy in nats: mean \d\.\d\d, most \d\.\d\d\nanswer\n\\boxed\{/,
+    );
+    const json = await runInProcess([...argv, '--json', '--samples', '2']);
+    const { completions, ...rest } = JSON.parse(json.out);
+    expect(rest).toMatchObject({ engine: 'wasm', setting: 'soft-sample', seed: 3 });
+    expect(completions).toHaveLength(2);
+    expect(completions[0].thoughtTokens).toHaveLength(6);
+    expect(text.out).toContain(completions[0].thought);
+    expect((await runInProcess([...argv, '--json', '--samples', '2'])).out).toBe(json.out);
+    for (const { entropy } of completions[0].thoughtTokens) expect(entropy).toBeLessThanOrEqual(Math.log(512));
+  });
+
+  test('eval: every setting, as a table and as JSON', async () => {
+    const recipe = writeRecipe(folder.path);
+    const argv = ['eval', at('model'), '--data', recipe, '--setting', 'all', '--samples', '4', '--limit', '2'];
+    const { code, out } = await runInProcess([...argv, '--json']);
+    expect(code).toBe(0);
+    const { results, questions } = JSON.parse(out);
+    expect(questions).toBe(2);
+    expect(
+      results.map(({ setting, samples, passAtK }: { setting: string; samples: number; passAtK: { k: number }[] }) => [
+        setting,
+        samples,
+        passAtK.map(({ k }) => k),
+      ]),
+    ).toEqual([
+      ['hard-greedy', 1, [1]],
+      ['hard-sample', 4, [1, 2, 4]],
+      ['fuzzy-greedy', 1, [1]],
+      ['fuzzy-sample', 4, [1, 2, 4]],
+      ['soft-greedy', 1, [1]],
+      ['soft-sample', 4, [1, 2, 4]],
+    ]);
+    const table = await runInProcess([...argv, '--k', '1,4']);
+    expect(table.out.split('\n')[0]).toBe('setting        @1   @4  ended  tokens');
+    for (const line of table.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  test('doctor: says what computes and why not the faster ones', async () => {
+    const { code, out } = await runInProcess(['doctor', '--json']);
+    const report = JSON.parse(out);
+    expect(code).toBe(0);
+    expect(report.matMulGflops).toBeGreaterThan(0);
+    expect(report.notUsed.every(({ reason }: { reason: string }) => reason.length > 0)).toBe(true);
+    expect((await runInProcess(['doctor'])).out).toContain(`engine      ok ${report.engine}`);
+  });
+
+  test('sft: from scratch to a model directory; resumes; keeps the model card', async () => {
+    const recipe = at('sft.yaml');
+    const config = { ...JSON.parse(readFileSync(at('model', 'config.json'), 'utf8')) };
+    delete config.model_type;
+    writeFileSync(
+      recipe,
+      JSON.stringify({
+        init: { architecture: 'llama', tokenizer: tokenizerDirectory, config },
+        data: { kind: 'arithmetic', levels: [1], train: 16 },
+        steps: 4,
+        batchSize: 4,
+        maxNoise: 1,
+        optimizer: { learningRate: 0.01, warmup: 1 },
+        checkpointEvery: 2,
+        out: 'warm',
+        dtype: 'BF16',
+        engine: 'wasm',
+      }),
+    );
+    const argv = ['sft', recipe, '--run-dir', at('runs', 'sft')];
+    const first = await runInProcess([...argv, '--json']);
+    expect(first.code).toBe(0);
+    expect(JSON.parse(first.out)).toMatchObject({
+      steps: 4,
+      embeddingRms: { start: expect.any(Number), end: expect.any(Number) },
+    });
+    expect(JSON.parse(readFileSync(at('warm', 'soft_tokens.json'), 'utf8')).embeddingRms).toBe(
+      JSON.parse(first.out).embeddingRms.end,
+    );
+    expect(JSON.parse(readFileSync(at('warm', 'config.json'), 'utf8')).torch_dtype).toBe('bfloat16');
+    const weights = readFileSync(at('warm', 'model.safetensors'));
+
+    // Once more from the last checkpoint: the same model, and the card beside it stays.
+    writeFileSync(at('warm', 'README.md'), '# card');
+    appendFileSync(at('runs', 'sft', 'metrics.jsonl'), '{"step":9}\n');
+    rmSync(at('runs', 'sft', 'results.json'));
+    const second = await runInProcess(argv);
+    expect(second.notes).toContain('resumed after step 4');
+    expect(second.notes).toContain('engine wasm');
+    expect(second.notes).toContain('0 steps in ');
+    expect(readFileSync(at('warm', 'model.safetensors')).equals(weights)).toBe(true);
+    expect(readFileSync(at('warm', 'README.md'), 'utf8')).toBe('# card');
+    expect(
+      readFileSync(at('runs', 'sft', 'metrics.jsonl'), 'utf8')
+        .trim()
+        .split('\n'),
+    ).toHaveLength(4);
+    expect((await runInProcess(argv)).notes).toContain('finished before; nothing to do');
+  });
+});
+
+describe('train', () => {
+  const evaluate = { questions: 3, samples: 2, settings: ['hard-greedy', 'soft-sample'] };
+
+  test('trains, evaluates, reports; the same command again does nothing twice', async () => {
+    const recipe = writeRecipe(folder.path, { evaluate });
+    const argv = ['train', recipe, '--run-dir', at('whole'), '--seed', '5'];
+    const first = await runInProcess(argv);
+    expect(first.code).toBe(0);
+    expect(first.out).toMatch(/^trained {2}steps/);
+    expect(first.out).toMatch(/trained +HG +SS1 +SS2\nnone/);
+    expect(first.out.trimEnd()).toBe(readFileSync(at('whole', 'table.txt'), 'utf8').trimEnd());
+    for (const line of first.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+    expect(readFileSync(at('whole', 'report.html'), 'utf8')).toContain('</html>');
+    expect(readFileSync(at('whole', 'config.yaml'), 'utf8')).toContain('seed: 5');
+
+    const metrics = readFileSync(at('whole', 'soft', 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(metrics.filter(({ type }) => type === 'step').map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(metrics.filter(({ type }) => type === 'validation').map(({ step }) => step)).toEqual([0, 2, 4, 6]);
+    const completions = readFileSync(at('whole', 'soft', 'completions.jsonl'), 'utf8')
+      .trim()
+      .split('\n');
+    expect(JSON.parse(completions[0]!)).toMatchObject({
+      step: 1,
+      thought: expect.any(String),
+      answer: expect.stringContaining('\\boxed{'),
+    });
+    // The noise is measured in the base model's embedding, for ever.
+    const rms = (path: string) => JSON.parse(readFileSync(join(path, 'soft_tokens.json'), 'utf8')).embeddingRms;
+    expect(rms(at('whole', 'soft', 'checkpoints', 'best'))).toBe(rms(at('whole', 'hard', 'checkpoints', 'best')));
+
+    const again = await runInProcess([...argv, '--json']);
+    expect(again.notes).toContain('finished before; nothing to do');
+    const { models, training } = JSON.parse(again.out);
+    expect(models.map(({ subject }: { subject: string }) => subject)).toEqual(['base', 'hard', 'soft']);
+    expect(training).toHaveLength(2);
+
+    const other = await runInProcess(['train', recipe, '--run-dir', at('whole'), '--seed', '6']);
+    expect(other.code).toBe(2);
+    expect(other.notes).toContain('other values of seed');
+  });
+
+  test('the trained model can be used like any other', async () => {
+    const best = at('whole', 'soft', 'checkpoints', 'best');
+    const { code } = await runInProcess(['generate', best, 'Q?', '--max-thought-tokens', '3', '--engine', 'wasm']);
+    expect(code).toBe(0);
+  });
+});

@@ -1,0 +1,231 @@
+// A training run from recipe to report: its tasks, the processes that do them, what is shown meanwhile.
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Split } from '@soft-tokens/datasets';
+import { isDeterministic } from '@soft-tokens/samplers';
+import { type EngineReport, writeFileAtomic } from '@soft-tokens/tensor';
+import pico from 'picocolors';
+import { problemsOf } from './config/data.js';
+import { display } from './config/paths.js';
+import type { TrainConfig } from './config/recipe.js';
+import { startEngine, workerCount } from './engine.js';
+import type { Io } from './io.js';
+import { type ChildRunner, startChild } from './jobs/childRunner.js';
+import { Estimator, workOf } from './jobs/estimate.js';
+import { createExecutor } from './jobs/execute.js';
+import { layout } from './jobs/layout.js';
+import { type Job, type Runner, runJobs } from './jobs/scheduler.js';
+import { needsOf, type Task, type TaskEvent, taskName, tasksOf } from './jobs/tasks.js';
+import { measureMatMul } from './measure.js';
+import { paperTable, trainingTable } from './paperTable.js';
+import { createProgress, duration, type Progress } from './progress.js';
+import { writeReport } from './report/page.js';
+import { collectResults, isFinished, type RunResults } from './results.js';
+import { openRunFolder, type RunFolder } from './runFolder.js';
+import { checkModelDirectory } from './subject.js';
+
+/**
+ * Does whatever of a run is not done yet in its folder, and returns its results.
+ *
+ * @throws CliError for a configuration or folder that does not fit; whatever a task throws; the signal's reason.
+ */
+export async function runTraining(
+  io: Io,
+  config: TrainConfig,
+  run: { directory: string; overwrite: boolean },
+): Promise<RunResults> {
+  // What is wrong with the input is better known before a folder is made or any process starts.
+  await checkModelDirectory(config.model);
+  const count = (split: Split) => problemsOf(config.data, split).length;
+  count('train');
+  const counts = { validation: count('validation'), test: config.evaluate ? count('test') : 0 };
+  const engine = await startEngine(config.engine);
+  const folder = await openRunFolder({ ...run, config, command: ['soft-tokens', ...process.argv.slice(2)], engine });
+  try {
+    const tasks = tasksOf(config);
+    const open = tasks.filter((task) => !isFinished(layout.marker(folder.directory, task)));
+    if (open.length > 0) await doTasks(io, config, folder, engine, { tasks, open, counts });
+    else io.note(`${display(folder.directory)}: finished before; nothing to do\n`);
+    const results = await collectResults(config, folder.directory);
+    await writeResults(folder.directory, config, results);
+    return results;
+  } finally {
+    folder.release();
+  }
+}
+
+/** The tables of a run, as text. */
+export function resultText(results: RunResults, colors: Io['colors']['out']): string {
+  const tables = [trainingTable(results), ...(results.models.length > 0 ? [paperTable(results, colors)] : [])];
+  return tables.join('\n\n');
+}
+
+async function writeResults(directory: string, config: TrainConfig, results: RunResults): Promise<void> {
+  await writeFileAtomic(join(directory, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  await writeFileAtomic(join(directory, 'table.txt'), `${resultText(results, pico.createColors(false))}\n`);
+  await writeReport(directory, config, results);
+}
+
+/** Problems of a split. */
+interface Counts {
+  validation: number;
+  test: number;
+}
+
+async function doTasks(
+  io: Io,
+  config: TrainConfig,
+  folder: RunFolder,
+  engine: EngineReport,
+  { tasks, open, counts }: { tasks: readonly Task[]; open: readonly Task[]; counts: Counts },
+): Promise<void> {
+  const jobs = jobsOf(config, tasks, open, counts);
+  const modelBytes = await weightBytes(config.model);
+  const wanted = Math.min(workerCount(config.workers, engine.name, modelBytes), jobs.length);
+  const progress = createProgress(io);
+  progress.log(describeRun(folder, engine, wanted, tasks.length, open.length));
+  const estimator = new Estimator(
+    jobs.map(({ task }) => ({ task, work: workOf(task, config, counts) })),
+    { runners: wanted, secondsPerUnit: await priorSpeed(modelBytes) },
+  );
+  const show = showOf(progress, estimator);
+  const team = await assemble(config, folder, engine, wanted, io.signal, show.event);
+  // The clock runs between events too.
+  const ticker = setInterval(() => show.redraw(), 1000);
+  const started = performance.now();
+  try {
+    io.signal.throwIfAborted();
+    show.redraw();
+    await runJobs(jobs, team.runners, {
+      stop: team.stop,
+      onStart: ({ name }) => show.start(name),
+      onDone: ({ name }) => show.finish(name),
+    });
+  } finally {
+    clearInterval(ticker);
+    progress.stop();
+    team.close();
+  }
+  io.note(`${open.length} tasks in ${duration((performance.now() - started) / 1000)}\n`);
+}
+
+function jobsOf(config: TrainConfig, tasks: readonly Task[], open: readonly Task[], counts: Counts): Job<Task>[] {
+  const openNames = new Set(open.map(taskName));
+  // One test of the base model goes first: it tells how fast testing is, which the time left depends on. Then training,
+  // since others wait for it; then the largest, so that little is left for one process at the end.
+  const scout = open.find(
+    (task) => task.kind === 'evaluate' && task.subject === 'base' && !isDeterministic(task.setting),
+  );
+  const priority = (task: Task) =>
+    task === scout ? 3 : task.kind === 'train' ? 2 : workOf(task, config, counts) / most;
+  const most = Math.max(...open.map((task) => workOf(task, config, counts)));
+  return tasks
+    .filter((task) => openNames.has(taskName(task)))
+    .map((task) => ({
+      name: taskName(task),
+      needs: needsOf(task).filter((need) => openNames.has(need)),
+      priority: priority(task),
+      group: task.kind === 'train' ? '' : task.subject,
+      task,
+    }));
+}
+
+function describeRun(folder: RunFolder, engine: EngineReport, workers: number, all: number, open: number): string {
+  const state = folder.resumed ? `going on, ${all - open} of ${all} tasks done` : `${all} tasks`;
+  const processes = workers === 1 ? '' : ` in ${workers} processes`;
+  const first = `${display(folder.directory)}: ${state}; engine ${engine.name}${processes}`;
+  return folder.earlierEngine === undefined
+    ? first
+    : `${first}\nbegun on engine ${folder.earlierEngine}: results agree with an uninterrupted run's by rounding only`;
+}
+
+/** Shows events as they come. */
+function showOf(
+  progress: Progress,
+  estimator: Estimator,
+): { start(name: string): void; finish(name: string): void; event(event: TaskEvent): void; redraw(): void } {
+  const latest = new Map<string, string>();
+  const redraw = () => {
+    const { share, secondsLeft } = estimator.estimate();
+    progress.update(share, secondsLeft, [...latest.values()].join(' | '));
+  };
+  return {
+    redraw,
+    start(name) {
+      estimator.start(name);
+      latest.set(name, name);
+    },
+    finish(name) {
+      estimator.finish(name);
+      latest.delete(name);
+      redraw();
+    },
+    event(event) {
+      if (event.type === 'log') return progress.log(event.text);
+      estimator.advance(event.task, event.share, event.resumed);
+      latest.set(event.task, event.text);
+      redraw();
+    },
+  };
+}
+
+interface Team {
+  runners: Runner<Task>[];
+  /** Stops the tasks at their next pause. */
+  stop(reason: unknown): void;
+  close(): void;
+}
+
+/** The processes of a run: this one alone, or as many others as wanted. */
+async function assemble(
+  config: TrainConfig,
+  folder: RunFolder,
+  engine: EngineReport,
+  count: number,
+  signal: AbortSignal,
+  onEvent: (event: TaskEvent) => void,
+): Promise<Team> {
+  const { directory } = folder;
+  if (count === 1) {
+    const run = createExecutor({ config, directory, signal, emit: onEvent });
+    return { runners: [{ run }], stop: () => {}, close: () => {} };
+  }
+  const children: ChildRunner[] = [];
+  const close = () => {
+    signal.removeEventListener('abort', stop);
+    for (const child of children) child.close();
+  };
+  const stop = () => {
+    for (const child of children) child.abort();
+  };
+  signal.addEventListener('abort', stop);
+  try {
+    for (let i = 0; i < count; i++) {
+      const child = await startChild({ type: 'start', config, directory, engine: engine.name }, onEvent);
+      folder.addProcess(child.pid);
+      children.push(child);
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { runners: children, stop, close };
+}
+
+/** The share of a large matrix product's speed that a run is expected to reach, and what a token costs whatever its model. */
+const EFFICIENCY = 0.25;
+const SECONDS_A_TOKEN = 2e-4;
+
+/** Seconds a token, roughly, before anything is measured: two operations a parameter at this machine's speed. */
+async function priorSpeed(bytes: number): Promise<number> {
+  const parameters = bytes / 4;
+  return (2 * parameters) / (EFFICIENCY * 1e9 * (await measureMatMul())) + SECONDS_A_TOKEN;
+}
+
+async function weightBytes(model: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(model)) {
+    if (name.endsWith('.safetensors')) bytes += (await stat(join(model, name))).size;
+  }
+  return bytes;
+}

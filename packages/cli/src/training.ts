@@ -1,0 +1,58 @@
+// What supervised and reinforcement training share: a model to train, its optimiser, its log.
+import { rmSync } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type CausalLM, saveModel, type Tokenizer } from '@soft-tokens/models';
+import {
+  adamW,
+  type CheckpointStore,
+  checkpointStore,
+  type Optimizer,
+  type Schedule,
+  warmupCosine,
+} from '@soft-tokens/rl';
+
+/** Optimiser keys of a recipe, with one learning rate. */
+export interface OptimizerConfig {
+  learningRate: number;
+  warmup: number;
+  floor: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  weightDecay: number;
+}
+
+export function optimizerOf(config: OptimizerConfig, steps: number): { optimizer: Optimizer; schedule: Schedule } {
+  const { learningRate: peak, warmup, floor, beta1, beta2, eps, weightDecay } = config;
+  return {
+    optimizer: adamW({ beta1, beta2, eps, weightDecay }),
+    schedule: warmupCosine({ peak, warmup, total: steps, floor }),
+  };
+}
+
+/** The checkpoints of a task, once what a kill left half-written is gone. */
+export async function openCheckpoints(
+  directory: string,
+  model: CausalLM,
+  { tokenizerFrom, embeddingRms }: { tokenizerFrom: string; embeddingRms: number },
+): Promise<CheckpointStore> {
+  await mkdir(directory, { recursive: true });
+  for (const name of await readdir(directory)) {
+    if (name.startsWith('.')) rmSync(join(directory, name), { recursive: true, force: true });
+  }
+  return checkpointStore(directory, (into) => saveModel(model, into, { from: tokenizerFrom, embeddingRms }));
+}
+
+/** A model with what is needed to prompt it. */
+export interface Subject {
+  model: CausalLM;
+  tokenizer: Tokenizer;
+  /** The root mean square of the entries of the input embedding that noise is measured in. */
+  embeddingRms: number;
+}
+
+/** The standard deviation of the noise: factor · rms per entry, or · the rms of a row's norm. */
+export function sigmaOf(subject: Subject, { factor, scale }: { factor: number; scale: 'entry' | 'row' }): number {
+  return factor * subject.embeddingRms * (scale === 'row' ? Math.sqrt(subject.model.hiddenSize) : 1);
+}
