@@ -8,7 +8,7 @@ import { decode, samplerFor } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 
-const WORK = { prompts: 8, samples: 16, promptTokens: 40, thoughtTokens: 24, answerTokens: 4 };
+const WORK = { prompts: 4, samples: 8, promptTokens: 32, thoughtTokens: 16, answerTokens: 4 };
 const TOLERANCE = 1e-3; // relative, of the loss, between engines
 
 const config = {
@@ -28,7 +28,7 @@ const config = {
 /** A text codec that never stops a thought or an answer early, so that every run does the same work. */
 const text = { encode: () => [1, 2, 3], decode: () => '', endIds: [] };
 
-/** In a process of its own: one step to warm up, then three timed. */
+/** In a process of its own: one step to warm up, then two timed. */
 async function measure({ engine, mode }) {
   await useEngine(engine);
   const model = createCausalLM(llama, config, initialWeights(llama, config, 1));
@@ -37,7 +37,7 @@ async function measure({ engine, mode }) {
     Array.from({ length: WORK.promptTokens }, (_, i) => (p * 31 + i * 7) % config.vocab_size),
   );
   const steps = [];
-  for (let step = 0; step < 4; step++) {
+  for (let step = 0; step < 3; step++) {
     const started = performance.now();
     const sequences = await decode({
       model,
@@ -86,7 +86,7 @@ async function main() {
     options: {
       engines: { type: 'string', default: 'wasm,cpu' },
       modes: { type: 'string', default: 'hard,soft,fuzzy' },
-      rounds: { type: 'string', default: '5' },
+      rounds: { type: 'string', default: '3' },
     },
   });
   const jobs = values.modes.split(',').flatMap((mode) => values.engines.split(',').map((engine) => ({ engine, mode })));
@@ -110,7 +110,7 @@ async function main() {
   }
 
   console.log(`${cpus()[0].model}, ${cpus().length} cores; Node ${process.version}; tfjs ${tf.version_core}`);
-  console.log(`${JSON.stringify(WORK)}; seconds, median (min to max) of ${3 * Number(values.rounds)} steps`);
+  console.log(`${JSON.stringify(WORK)}; seconds, median (min to max) of ${2 * Number(values.rounds)} steps`);
   for (const [{ engine, mode }, { rollout, update }] of timings) {
     console.log(`${engine.padEnd(16)} ${mode.padEnd(6)} rollout ${spread(rollout)}   update ${spread(update)}`);
   }

@@ -88,9 +88,10 @@ export async function* sft(options: SftOptions): AsyncGenerator<SftEvent, void, 
   const state: TrainingState = restored ?? { step: 0, optimizer: optimizer.init(model.parameters), best: null };
   try {
     if (restored) yield { type: 'resumed', step: state.step };
+    const pause = pacer(options.signal); // one for the run: a step may be shorter than the pacer's interval
     while (state.step < steps) {
       const step = state.step + 1;
-      yield await sftStep(options, state, step);
+      yield await sftStep(options, state, step, pause);
       state.step = step;
       if (step % options.checkpointEvery === 0 || step === steps) {
         yield { type: 'checkpoint', step, directory: await checkpoints.save(state) };
@@ -101,7 +102,12 @@ export async function* sft(options: SftOptions): AsyncGenerator<SftEvent, void, 
   }
 }
 
-async function sftStep(options: SftOptions, state: TrainingState, step: number): Promise<SftEvent> {
+async function sftStep(
+  options: SftOptions,
+  state: TrainingState,
+  step: number,
+  pause: () => Promise<void>,
+): Promise<SftEvent> {
   const { model, seed } = options;
   const started = performance.now();
   const chosen = batch(options.demonstrations, { seed, step, size: options.batchSize });
@@ -117,7 +123,7 @@ async function sftStep(options: SftOptions, state: TrainingState, step: number):
     sequences,
     maxTokens: options.maxTokens,
     loss: (logProb) => crossEntropy(logProb, tokens),
-    pause: pacer(options.signal),
+    pause,
   });
   const learningRate = options.schedule(step);
   try {
