@@ -7,8 +7,8 @@ import { movingMean, percentRange } from './curves.js';
 import { escapeHtml, reportPage } from './page.js';
 
 const config = trainSchema.parse({
-  model: '/home/someone/models/tiny',
-  data: { kind: 'gsm8k', train: '/home/someone/<b>&"train.jsonl' },
+  model: 'somewhere/models/tiny',
+  data: { kind: 'gsm8k', train: 'somewhere/<b>&"train.jsonl' },
   steps: 3,
   questionsPerStep: 2,
   samples: 4,
