@@ -7,8 +7,8 @@ import { movingMean, percentRange } from './curves.js';
 import { escapeHtml, reportPage } from './page.js';
 
 const config = trainSchema.parse({
-  model: 'somewhere/models/tiny',
-  data: { kind: 'gsm8k', train: 'somewhere/<b>&"train.jsonl' },
+  model: '/data/someone/models/tiny',
+  data: { kind: 'gsm8k', train: '/data/someone/<b>&"train.jsonl' },
   steps: 3,
   questionsPerStep: 2,
   samples: 4,
@@ -92,7 +92,7 @@ test('needs nothing from anywhere', () => {
 });
 
 test('names no directory of the machine, and what it quotes is no markup', () => {
-  expect(page).not.toContain('/home/someone');
+  expect(page).not.toContain('/data/someone');
   expect(page).not.toContain('<b>');
   expect(escapeHtml('<a href="&">')).toBe('&lt;a href=&quot;&amp;&quot;&gt;');
 });
