@@ -49,6 +49,14 @@ test('the same configuration goes on; how many processes work is no difference',
   expect(JSON.parse(readFileSync(join(again.directory, 'run.json'), 'utf8')).sessions).toHaveLength(2);
 });
 
+test('a run that failed before its first result is not in the way of another configuration', async () => {
+  (await open('failed')).release();
+  const next = await open('failed', { steps: 4 });
+  next.release();
+  expect(next.resumed).toBe(false);
+  expect(parse(readFileSync(join(next.directory, 'config.yaml'), 'utf8')).steps).toBe(4);
+});
+
 test('another configuration is refused by its keys, or replaces the run', async () => {
   const first = await open('other');
   writeFileSync(join(first.directory, 'table.txt'), '');

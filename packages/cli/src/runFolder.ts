@@ -85,7 +85,9 @@ export async function openRunFolder(options: RunFolderOptions): Promise<RunFolde
   try {
     if (names.includes(CONFIG)) {
       const differing = changedKeys(parse(await readFile(join(directory, CONFIG), 'utf8')), config);
-      if (differing.length > 0 && !options.overwrite) throw otherConfiguration(directory, differing);
+      // A run that failed before its first result left nothing to lose: its folder is not in the way of the next.
+      const begun = names.some((name) => name !== CONFIG && name !== RUN);
+      if (differing.length > 0 && begun && !options.overwrite) throw otherConfiguration(directory, differing);
       if (differing.length > 0) {
         const foreign = names.find((name) => !own.has(name));
         if (foreign !== undefined) throw othersFile(directory, foreign);

@@ -3,7 +3,7 @@ import { binomialStandardError } from '@soft-tokens/metrics';
 import { settingNames } from '@soft-tokens/samplers';
 import { problemsOf, toQuestion } from '../config/data.js';
 import { loadEvalRecipe } from '../config/load.js';
-import { powersUpTo } from '../config/recipe.js';
+import { type NoiseConfig, powersUpTo } from '../config/recipe.js';
 import { startEngine } from '../engine.js';
 import { usageError } from '../errors.js';
 import { evaluateSetting, type SettingResult } from '../evaluation.js';
@@ -28,7 +28,7 @@ export function evalCommand(io: Io): Command {
   const command = new Command('eval')
     .description('measure a model: accuracy and pass@k in the six settings')
     .argument('<model>', 'Hugging Face model directory')
-    .option('--data <recipe>', 'recipe whose data, prompt, noise and caps are used')
+    .option('--data <recipe>', 'recipe whose data, prompt, caps and evaluate are used')
     .addOption(setOption())
     .option('--setting <names>', `comma-separated, of: ${settingNames.join(', ')}; or all`, parseSettings, [
       'hard-greedy' as const,
@@ -37,7 +37,7 @@ export function evalCommand(io: Io): Command {
     .option('--samples <n>', 'samples a question in the -sample settings', positiveWholeNumber)
     .option('--k <list>', 'which pass@k, e.g. 1,2,4; default: powers of two', parseList)
     .option('--limit <n>', 'only the first n questions', positiveWholeNumber)
-    .option('--noise <factor>', 'noise as a multiple of the embedding rms', nonNegativeNumber)
+    .option('--noise <factor>', 'noise as a multiple of the embedding rms (default: 0.33)', nonNegativeNumber)
     .addOption(seedOption())
     .addOption(engineOption())
     .addOption(jsonOption())
@@ -55,21 +55,23 @@ export function evalCommand(io: Io): Command {
       }
       const settings = flagSettings(flags);
       if (flags.noise !== undefined) {
-        settings.push({ text: `noise.factor=${flags.noise}`, path: ['noise', 'factor'], value: flags.noise });
+        const path = ['evaluate', 'noise', 'factor'];
+        settings.push({ text: `${path.join('.')}=${flags.noise}`, path, value: flags.noise });
       }
       const config = await loadEvalRecipe(flags.data, settings);
-      const samples = flags.samples ?? config.evaluate?.samples ?? 32;
-      const k = flags.k ?? config.evaluate?.k ?? powersUpTo(samples);
+      const samples = flags.samples ?? config.evaluate.samples;
+      const k = flags.k ?? config.evaluate.k ?? powersUpTo(samples);
       const tooLarge = k.find((each) => each > samples);
       if (tooLarge !== undefined)
         throw usageError(`--k: expected at most the ${samples} samples, got ${tooLarge}; raise --samples`);
 
       const engine = await startEngine(config.engine);
       const subject = await openSubject(directory);
-      const limit = flags.limit ?? config.evaluate?.questions;
+      const limit = flags.limit ?? config.evaluate.questions;
       const questions = problemsOf(config.data, flags.split)
         .slice(0, limit)
         .map((problem) => toQuestion(problem, config.prompt, subject.tokenizer));
+      const caps = config.evaluate.caps ?? config.caps;
       const results: SettingResult[] = [];
       const progress = createProgress(io);
       const began = performance.now();
@@ -81,12 +83,12 @@ export function evalCommand(io: Io): Command {
         for (const [index, setting] of flags.setting.entries()) {
           const result = await evaluateSetting({
             subject,
-            sigma: sigmaOf(subject, config.noise),
+            sigma: sigmaOf(subject, config.evaluate.noise),
             setting,
             questions,
             samples,
             k,
-            caps: config.evaluate?.caps ?? config.caps,
+            caps,
             seed: config.seed,
             signal: io.signal,
             onProgress: (done, count) => {
@@ -106,17 +108,23 @@ export function evalCommand(io: Io): Command {
         split: flags.split,
         questions: questions.length,
         samples,
+        noise: config.evaluate.noise,
+        caps,
+        seed: config.seed,
         results,
       };
-      io.out(flags.json ? `${JSON.stringify(summary)}\n` : `${resultTable(results, k)}\n`);
+      io.out(flags.json ? `${JSON.stringify(summary)}\n` : `${resultTable(results, k, config.evaluate.noise)}\n`);
     });
   return command as unknown as Command;
 }
 
 /** A row a setting: pass@k in per cent, then how the thoughts went. */
-export function resultTable(results: readonly SettingResult[], k: readonly number[]): string {
+export function resultTable(results: readonly SettingResult[], k: readonly number[], noise: NoiseConfig): string {
   const n = results[0]?.questions.length ?? 0;
-  const shown = k.length > 6 ? k.filter((_, i) => i % Math.ceil(k.length / 6) === 0 || i === k.length - 1) : k;
+  // Greedy settings alone have no more than pass@1.
+  const drawn = k.filter((each) => results.some(({ passAtK }) => passAtK.some((point) => point.k === each)));
+  const shown =
+    drawn.length > 6 ? drawn.filter((_, i) => i % Math.ceil(drawn.length / 6) === 0 || i === drawn.length - 1) : drawn;
   const rows = results.map((result) => {
     const at = (each: number) => result.passAtK.find((point) => point.k === each);
     return [
@@ -130,9 +138,12 @@ export function resultTable(results: readonly SettingResult[], k: readonly numbe
     ];
   });
   const table = formatTable(['setting', ...shown.map((each) => `@${each}`), 'ended', 'tokens'], rows);
-  const more = shown.length < k.length ? `;\nof ${k.length} k asked for ${shown.length} are shown, --json has all` : '';
+  const more =
+    shown.length < drawn.length ? `;\nof ${drawn.length} k asked for ${shown.length} are shown, --json has all` : '';
+  const noisy = results.some(({ setting }) => setting.endsWith('-sample') && !setting.startsWith('hard'));
+  const sigma = noisy ? `\nsoft-sample and fuzzy-sample at noise σ = ${noise.factor} rms of the embedding` : '';
   const half = percent(binomialStandardError(Math.round(n / 2), n));
-  return `${table}\npass@k in %, ${n} questions (standard error <= ${half}); ended: thoughts that\nended by themselves, %; tokens: mean length of a thought${more}`;
+  return `${table}\npass@k in %, ${n} questions (standard error <= ${half}); ended: thoughts that\nended by themselves, %; tokens: mean length of a thought${more}${sigma}`;
 }
 
 function parseSettings(text: string) {

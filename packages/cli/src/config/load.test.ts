@@ -102,6 +102,13 @@ test('flags win over the file, and make maps that it lacks', async () => {
   expect(config.evaluate).toEqual({ samples: 8, noise: { factor: 0.33, scale: 'entry' } });
 });
 
+test('eval tests at the noise of evaluate, not at that of training', async () => {
+  const recipe = write(`${good}noise: { factor: 1 }\n`);
+  expect((await loadEvalRecipe(recipe, [])).evaluate.noise.factor).toBe(0.33);
+  const set = [parseSetting('evaluate.noise.factor=2')];
+  expect((await loadEvalRecipe(recipe, set)).evaluate.noise.factor).toBe(2);
+});
+
 test('files that are not there are errors with the place that names them', async () => {
   expect(await problem(good.replace('model: model', 'model: modle'))).toMatch(
     /recipe\.yaml:2:1: model: expected a directory with config\.json, got nothing at .*modle$/,

@@ -150,10 +150,9 @@ export const sftSchema = z
 export const evalSchema = z.strictObject({
   data,
   prompt: prompt.default('plain'),
-  noise: noise.prefault({}),
   caps: caps.default({ thought: 512, answer: 32 }),
   seed: seed.default(0),
-  evaluate: evaluation.optional(),
+  evaluate: evaluation.prefault({}),
   engine: engine.default('auto'),
 });
 
