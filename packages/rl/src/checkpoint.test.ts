@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type CausalLM, saveModel } from '@soft-tokens/models';
 import { readSafetensors, type StoredTensor, syncDirectory, useEngine, writeSafetensors } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
@@ -150,7 +150,9 @@ describe('checkpointStore', () => {
       const other = toyModel({ vocabSize: 9, seed: 2 });
       const before = valuesOf(other);
       writeFileSync(file, 'nonsense');
-      await expect(store(other, path).restore(other.parameters)).rejects.toThrow(file);
+      const damaged = store(other, path).restore(other.parameters);
+      await expect(damaged).rejects.toThrow(file);
+      await expect(damaged).rejects.toThrow(new RegExp(`; remove ${dirname(file)} to begin anew$`));
       rmSync(file);
       expect(existsSync(file)).toBe(false);
       await expect(store(other, path).restore(other.parameters)).rejects.toThrow(file);

@@ -126,8 +126,18 @@ async function readState(file: string): Promise<z.infer<typeof stateSchema>> {
   throw damaged(expected, got, issue.path.length > 0 ? `${issue.path.join('.')}: ` : '');
 }
 
+/** The tensors of a checkpoint's file. It cannot be fetched again, as the reader advises for weights in general. */
+async function readTensors(file: string): Promise<Record<string, StoredTensor>> {
+  try {
+    return await readSafetensors(file);
+  } catch (error) {
+    const problem = (error as Error).message.replace(/; [^;]*$/, '');
+    throw new Error(`${problem}; remove ${dirname(file)} to begin anew`, { cause: error });
+  }
+}
+
 async function readWeights(file: string, parameters: Parameters): Promise<Record<string, StoredTensor>> {
-  const weights = await readSafetensors(file);
+  const weights = await readTensors(file);
   for (const [name, { shape }] of parameters) {
     const stored = weights[name];
     if (stored && tf.util.arraysEqual(stored.shape, shape)) continue;
@@ -139,7 +149,7 @@ async function readWeights(file: string, parameters: Parameters): Promise<Record
 
 /** The optimiser's tensors, each named `<parameter>.<suffix>` and of that parameter's shape. */
 async function readMoments(file: string, parameters: Parameters): Promise<Record<string, StoredTensor>> {
-  const moments = await readSafetensors(file);
+  const moments = await readTensors(file);
   const problem = (expected: string, got: string) =>
     new Error(`${file}: expected ${expected}, got ${got}; is it this run's checkpoint?`);
   const suffixes = new Set<string>();
