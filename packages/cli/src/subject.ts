@@ -1,4 +1,4 @@
-// A model directory as commands use it: loaded, with the settings of a recipe applied to it.
+// Model directories that are named on the command line: checked, and loaded.
 
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';

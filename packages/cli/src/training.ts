@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CausalLM, saveModel, type Tokenizer } from '@soft-tokens/models';
+import { type CausalLM, noiseScaleOf, saveModel, type Tokenizer } from '@soft-tokens/models';
 import {
   adamW,
   type CheckpointStore,
@@ -52,7 +52,10 @@ export interface Subject {
   embeddingRms: number;
 }
 
-/** The standard deviation of the noise: factor · rms per entry, or · the rms of a row's norm. */
-export function sigmaOf(subject: Subject, { factor, scale }: { factor: number; scale: 'entry' | 'row' }): number {
-  return factor * subject.embeddingRms * (scale === 'row' ? Math.sqrt(subject.model.hiddenSize) : 1);
+/** The standard deviation of a recipe's noise, measured in the embedding that the model's training started from. */
+export function sigmaOf(
+  { model, embeddingRms }: Subject,
+  { factor, scale }: { factor: number; scale: 'entry' | 'row' },
+): number {
+  return noiseScaleOf({ embeddingRms, hiddenSize: model.hiddenSize }, factor, scale);
 }

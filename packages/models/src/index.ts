@@ -13,7 +13,7 @@ export {
   type WeightType,
 } from './huggingFace.js';
 export { type LlamaConfig, llama } from './llama.js';
-export { embeddingRms, noiseScale, type RmsKind } from './noiseScale.js';
+export { embeddingRms, noiseScale, noiseScaleOf, type RmsKind } from './noiseScale.js';
 export { type Qwen2Config, qwen2 } from './qwen2.js';
 export { tinyModelDirectory } from './tiny.js';
 export { createTokenizer, loadTokenizer, type Tokenizer, type TokenizerFiles } from './tokenizer.js';

@@ -1,7 +1,7 @@
 import { useEngine } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, expect, test } from 'vitest';
-import { embeddingRms, noiseScale } from './noiseScale.js';
+import { embeddingRms, noiseScale, noiseScaleOf } from './noiseScale.js';
 
 beforeAll(() => useEngine('cpu'));
 const E = () => tf.tensor2d([[1, 0], [0, 1], [-1, -1]]); // biome-ignore format: a matrix
@@ -12,6 +12,7 @@ test('golden: sqrt(4 / 6) an entry, sqrt(4 / 3) a row', () => {
   expect(embeddingRms(E(), 'row')).toBeCloseTo(1.1547005384, 10);
   expect(noiseScale(E(), 0.33, 'row')).toBeCloseTo(0.3810511777, 10);
   expect(noiseScale(E(), 0)).toBe(0);
+  expect(noiseScaleOf({ embeddingRms: 0.8164965809, hiddenSize: 2 }, 0.33, 'row')).toBeCloseTo(0.3810511777, 9);
 });
 
 test('summed in float64: a million equal entries give that entry', () => {

@@ -42,6 +42,22 @@ export function embeddingRms(embedding: Tensor2D, kind: RmsKind = 'entry'): numb
  * @example noiseScale(tf.tensor2d([[1, 0], [0, 1], [-1, -1]])); // 0.33 sqrt(4 / 6) = 0.26944
  */
 export function noiseScale(embedding: Tensor2D, factor = 0.33, kind: RmsKind = 'entry'): number {
-  if (!(factor >= 0)) throw new RangeError(`noiseScale: expected a factor >= 0, got ${factor}`);
-  return factor * embeddingRms(embedding, kind);
+  return noiseScaleOf({ embeddingRms: embeddingRms(embedding), hiddenSize: embedding.shape[1] }, factor, kind);
+}
+
+/**
+ * The same from the root mean square of E's entries, as `soft_tokens.json` keeps it for a trained model:
+ *
+ *   entry: σ = factor · rms      row: σ = factor · rms · sqrt(d)
+ *
+ * @throws RangeError for a factor below 0.
+ * @example noiseScaleOf({ embeddingRms: 0.24, hiddenSize: 64 }, 0.33); // 0.0792
+ */
+export function noiseScaleOf(
+  { embeddingRms, hiddenSize }: { embeddingRms: number; hiddenSize: number },
+  factor = 0.33,
+  kind: RmsKind = 'entry',
+): number {
+  if (!(factor >= 0)) throw new RangeError(`noiseScaleOf: expected a factor >= 0, got ${factor}`);
+  return factor * embeddingRms * (kind === 'row' ? Math.sqrt(hiddenSize) : 1);
 }

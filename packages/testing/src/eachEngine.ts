@@ -27,7 +27,7 @@ export function eachEngine<Name extends string>(
         if (required.includes(engine)) throw error;
         const { message } = error as Error;
         console.info(`skipped on engine ${engine}: ${message}`);
-        test.skip(message, () => {});
+        test.skip(message, () => {}); // the engine is not on this machine; `message` says what is missing
         return;
       }
       beforeAll(async () => {
