@@ -1,33 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import ts from 'typescript';
-import { afterEach, expect, test, vi } from 'vitest';
+import { readReadme } from '@soft-tokens/testing';
+import { expect, test } from 'vitest';
 import * as exports from './index.js';
 
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-const folder = mkdtempSync(join(tmpdir(), 'readme-'));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+const readme = await readReadme(import.meta.url);
 
 test('the example runs and prints what its comments say', async () => {
-  const source = /```ts\n(.*?)```/s.exec(readme)![1]!;
-  const index = pathToFileURL(fileURLToPath(new URL('./index.ts', import.meta.url))).href;
-  const { outputText } = ts.transpileModule(source, {
-    compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
-  });
-  const file = join(folder, 'example.mjs');
-  writeFileSync(file, outputText.replace("'@soft-tokens/datasets'", JSON.stringify(index)));
-  const print = vi.spyOn(console, 'log').mockImplementation(() => {});
-  await import(/* @vite-ignore */ file);
-  const printed = print.mock.calls.map(([value]) => JSON.stringify(value));
-  print.mockRestore();
-  const promised = [...source.matchAll(/console\.log\(.*\); \/\/ (.*)/g)].map(([, comment]) => comment);
-  expect(promised.length).toBeGreaterThan(0);
-  expect(printed).toEqual(promised);
+  expect(readme.promised.length).toBeGreaterThan(0);
+  expect((await readme.run()).map(([value]) => JSON.stringify(value))).toEqual(readme.promised);
 });
 
 test('the list of exports is complete', () => {
-  const listed = [...readme.matchAll(/^\| `(\w+)/gm)].map(([, name]) => name);
-  expect(listed.sort()).toEqual(Object.keys(exports).sort());
+  expect(readme.listed).toEqual(Object.keys(exports).sort());
 });
