@@ -38,3 +38,5 @@ if (!existsSync(marker) || readFileSync(marker, 'utf8') !== hash) {
 }
 console.error('setup: building what changed (up to 60 s)');
 run('turbo', ['run', 'build']);
+// The addon belongs to this machine, so turbo does not keep it: a build that turbo found in its cache may lack it.
+run('node', ['packages/tensor/native/build.mjs']);

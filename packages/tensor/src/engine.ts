@@ -23,11 +23,20 @@ export interface EngineReport {
   readonly tried: readonly { readonly name: EngineName; readonly reason: string }[];
 }
 
+/** How an engine computes. */
+export interface EngineOptions {
+  /**
+   * Threads of the engine `native`, 1 to 256; the others choose theirs themselves. Default: the environment variable
+   * SOFT_TOKENS_THREADS, else the cores that the process may use. No result depends on it.
+   */
+  readonly threads?: number | undefined;
+}
+
 interface Engine {
   /** The tfjs backend. */
   readonly backend: string;
   /** Registers the backend. Throws what keeps it from working; may be called again. */
-  load(): Promise<void>;
+  load(threads?: number): Promise<void>;
   /** Looks at the backend once it runs. Throws what is wrong with it. */
   check?(backend: object): void;
 }
@@ -61,8 +70,10 @@ const engines: Readonly<Record<EngineName, Engine>> = {
   },
   native: {
     backend: 'native',
-    async load() {
-      throw new Error('no native kernels in this version');
+    async load(threads) {
+      const { chosenThreads, registerNative } = await import('./native/register.js');
+      const count = chosenThreads(threads);
+      registerNative().setThreads(count);
     },
   },
   wasm: {
@@ -102,9 +113,9 @@ let lastCall: Promise<unknown> = Promise.resolve();
  * console.log(name, tried.map((engine) => `${engine.name}: ${engine.reason}`));
  * ```
  */
-export function useEngine(name: EngineName | 'auto'): Promise<EngineReport> {
+export function useEngine(name: EngineName | 'auto', { threads }: EngineOptions = {}): Promise<EngineReport> {
   // The engine is global: calls that overlap run one after the other, or each would check the backend of another.
-  const call = lastCall.then(() => choose(name));
+  const call = lastCall.then(() => choose(name, threads));
   lastCall = call.catch(() => {});
   return call;
 }
@@ -114,7 +125,7 @@ export function currentEngine(): EngineReport | undefined {
   return current;
 }
 
-async function choose(name: EngineName | 'auto'): Promise<EngineReport> {
+async function choose(name: EngineName | 'auto', threads?: number): Promise<EngineReport> {
   if (name !== 'auto' && !Object.hasOwn(engines, name)) {
     const names = ['auto', ...engineNames].join(', ');
     throw new RangeError(`useEngine: expected one of ${names}, got ${JSON.stringify(name)}; choose one of them`);
@@ -125,7 +136,7 @@ async function choose(name: EngineName | 'auto'): Promise<EngineReport> {
   const tried: { name: EngineName; reason: string }[] = [];
   for (const candidate of name === 'auto' ? engineNames : [name]) {
     try {
-      await start(engines[candidate]);
+      await start(engines[candidate], threads);
       current = { name: candidate, backend: engines[candidate].backend, tried };
       return current;
     } catch (error) {
@@ -144,8 +155,8 @@ async function choose(name: EngineName | 'auto'): Promise<EngineReport> {
   );
 }
 
-async function start({ backend, load, check }: Engine): Promise<void> {
-  await load();
+async function start({ backend, load, check }: Engine, threads?: number): Promise<void> {
+  await load(threads);
   if (!(await tf.setBackend(backend))) throw new Error(`the tfjs backend '${backend}' does not start`);
   check?.(tf.backend());
   const product = tf.tidy(() =>

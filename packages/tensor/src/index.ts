@@ -1,4 +1,11 @@
-export { currentEngine, type EngineName, type EngineReport, engineNames, useEngine } from './engine.js';
+export {
+  currentEngine,
+  type EngineName,
+  type EngineOptions,
+  type EngineReport,
+  engineNames,
+  useEngine,
+} from './engine.js';
 export { syncDirectory, writeFileAtomic } from './io/files.js';
 export {
   readSafetensors,

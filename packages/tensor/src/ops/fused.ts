@@ -44,6 +44,9 @@ export function fusedOp<X extends Tensors, C extends Tensors, A extends object>(
       return names.map((name) => gradients[name]!);
     };
 
+    // Without a gradient being recorded there is nothing to save: most of a rollout's small operations are this call.
+    if (!tf.engine().isTapeOn()) return tf.tidy(() => forward(x, constants));
+
     const differentiable = tf.customGrad((...args) => {
       const save = args[names.length] as unknown as tf.GradSaveFunc;
       const inputs = zip(names, args as tf.Tensor[]) as X;

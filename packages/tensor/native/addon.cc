@@ -1,0 +1,109 @@
+// The kernels as functions of JavaScript: kernels[name](arrays, numbers), on typed arrays in place. Chooses the instruction
+// set of this machine once. Nothing is kept between calls but the threads, so every environment may load it.
+#include <napi.h>
+
+#include <cstring>
+#include <thread>
+
+#include "kernelList.h"
+#include "parallel.h"
+
+#define TABLE(isa) namespace isa { extern const Kernel table[]; }
+#if defined(__x86_64__)
+TABLE(generic)
+TABLE(avx2)
+TABLE(avx512)
+#elif defined(__aarch64__)
+TABLE(neon)
+#else
+TABLE(generic)
+#endif
+
+namespace {
+
+struct InstructionSet {
+  const char* name;
+  const Kernel* table;
+};
+
+InstructionSet instructionSet() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl"))
+    return {"avx512", avx512::table};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {"avx2", avx2::table};
+  return {"generic", generic::table};
+#elif defined(__aarch64__)
+  return {"neon", neon::table};
+#else
+  return {"generic", generic::table};
+#endif
+}
+
+constexpr uint32_t MOST_ARRAYS = 16;
+constexpr uint32_t MOST_NUMBERS = 32;
+
+/** The memory of a typed array; nullptr for anything else. */
+void* memoryOf(napi_env env, napi_value value) {
+  bool isTypedArray = false;
+  if (napi_is_typedarray(env, value, &isTypedArray) != napi_ok || !isTypedArray) return nullptr;
+  napi_typedarray_type type;
+  size_t length = 0, offset = 0;
+  void* data = nullptr;
+  napi_value buffer;
+  napi_get_typedarray_info(env, value, &type, &length, &data, &buffer, &offset);
+  static double nothing = 0;  // an empty array may have no memory
+  return data == nullptr ? &nothing : data;
+}
+
+Napi::Value run(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto* kernel = static_cast<const Kernel*>(info.Data());
+  void* arrays[MOST_ARRAYS];
+  double numbers[MOST_NUMBERS];
+  uint32_t arrayCount = 0, numberCount = 0;
+  napi_get_array_length(env, info[0], &arrayCount);
+  napi_get_array_length(env, info[1], &numberCount);
+  if (arrayCount == 0 || arrayCount > MOST_ARRAYS || numberCount > MOST_NUMBERS) {
+    Napi::RangeError::New(env, std::string(kernel->name) + ": expected arrays and numbers, got too few or too many").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  for (uint32_t i = 0; i < arrayCount; i++) {
+    napi_value value;
+    napi_get_element(env, info[0], i, &value);
+    arrays[i] = memoryOf(env, value);
+    if (arrays[i] == nullptr) {
+      Napi::TypeError::New(env, std::string(kernel->name) + ": expected typed arrays, got something else").ThrowAsJavaScriptException();
+      return env.Undefined();
+    }
+  }
+  for (uint32_t i = 0; i < numberCount; i++) {
+    napi_value value;
+    napi_get_element(env, info[1], i, &value);
+    napi_get_value_double(env, value, &numbers[i]);
+  }
+  kernel->run(arrays, numbers);
+  return env.Undefined();
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  static const InstructionSet chosen = instructionSet();
+  Napi::Object kernels = Napi::Object::New(env);
+  for (const Kernel* kernel = chosen.table; kernel->name != nullptr; kernel++)
+    kernels.Set(kernel->name, Napi::Function::New(env, run, kernel->name, const_cast<Kernel*>(kernel)));
+  exports.Set("kernels", kernels);
+  exports.Set("instructionSet", Napi::String::New(env, chosen.name));
+  exports.Set("threads", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                return Napi::Number::New(info.Env(), threadCount());
+              }));
+  exports.Set("setThreads", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                setThreadCount(info[0].As<Napi::Number>().Int32Value());
+                return info.Env().Undefined();
+              }));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(soft_tokens, initialize)

@@ -1,0 +1,13 @@
+// Every kernel by name: a new one is its file in ops/, one #include in kernels.cc and one line here.
+#define KERNELS(X) \
+  X(packMatrix) X(matMulPacked) X(batchMatMul) \
+  X(headLogProb) X(headLogProbGrad) X(headMixture) X(headMixtureGrad) \
+  X(rmsNorm) X(rmsNormGrad) X(swiGlu) X(swiGluGrad) X(rotary) X(embeddingLookup) X(embeddingLookupGrad) X(adamW) X(sumSquares) \
+  X(attention) X(attentionGrad) \
+  X(add) X(subtract) X(multiplyElements) X(divide) X(negate) X(square) X(exponential) X(sigmoid) X(squareRoot) \
+  X(reciprocalSquareRoot) X(sumRows) X(maxRows) X(sumColumns) X(sumMiddle) X(softmaxRows) X(argMaxRows) X(cumsumRows) X(copyBlocks) X(transpose)
+
+struct Kernel {
+  const char* name;
+  void (*run)(void* const* arrays, const double* numbers);
+};

@@ -1,0 +1,28 @@
+// All kernels for one instruction set, named by ISA; compiled once for each.
+#include "parallel.h"
+#include "simd.h"
+
+#include "ops/matMul.h"
+
+#include "ops/adamW.h"
+#include "ops/attention.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/head.h"
+#include "ops/layout.h"
+#include "ops/reduce.h"
+#include "ops/rmsNorm.h"
+#include "ops/rotary.h"
+#include "ops/sumSquares.h"
+#include "ops/swiglu.h"
+
+#include "kernelList.h"
+
+namespace ISA {
+
+#define ENTRY(name) {#name, name},
+extern const Kernel table[];
+const Kernel table[] = {KERNELS(ENTRY){nullptr, nullptr}};
+#undef ENTRY
+
+}  // namespace ISA
