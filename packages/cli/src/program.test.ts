@@ -13,7 +13,7 @@ describe('exit codes', () => {
     for (const argv of [
       ['--help'],
       ['--version'],
-      ...['train', 'sft', 'eval', 'generate', 'score', 'doctor'].map((name) => [name, '--help']),
+      ...['train', 'sft', 'eval', 'generate', 'score', 'bench', 'doctor'].map((name) => [name, '--help']),
     ]) {
       const { code, out, notes } = await runInProcess(argv);
       expect([code, notes]).toEqual([0, '']);
@@ -37,6 +37,12 @@ describe('exit codes', () => {
       'none: expected a Hugging Face model directory with config.json, got no such directory',
     ],
     [['score', 'none'], 'none: expected a Hugging Face model directory'],
+    [['bench'], 'bench: expected either --model or --random, got neither; try --random llama'],
+    [['bench', '--model', 'none', '--random', 'llama'], 'got both'],
+    [['bench', '--model', 'none'], 'none: expected a Hugging Face model directory'],
+    [['bench', '--random', 'lama'], 'Did you mean llama?'],
+    [['bench', '--random', 'llama:hiden=32'], 'Did you mean hidden?'],
+    [['bench', '--random', 'llama', '--steps', '0'], 'Expected a whole number > 0'],
     [['doctor', '--engine', 'gpu'], 'Allowed choices are'],
   ])('2: %j', async (argv, message) => {
     const { code, out, notes } = await runInProcess(argv);

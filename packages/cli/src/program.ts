@@ -1,5 +1,6 @@
 // The command line: which commands there are, and what their outcome is as an exit code.
 import { Command, CommanderError } from '@commander-js/extra-typings';
+import { benchCommand } from './commands/bench.js';
 import { doctorCommand } from './commands/doctor.js';
 import { evalCommand } from './commands/eval.js';
 import { generateCommand } from './commands/generate.js';
@@ -33,7 +34,15 @@ export function createProgram(io: Io): Command {
       'after',
       '\nExit codes: 0 ok, 1 failure, 2 usage or configuration, 130 interrupted, 143\nterminated.\nNO_COLOR switches colours off; DEBUG=1 shows the stack of an error.',
     ) as Command;
-  for (const make of [trainCommand, sftCommand, evalCommand, generateCommand, scoreCommand, doctorCommand]) {
+  for (const make of [
+    trainCommand,
+    sftCommand,
+    evalCommand,
+    generateCommand,
+    scoreCommand,
+    benchCommand,
+    doctorCommand,
+  ]) {
     program.addCommand(make(io).copyInheritedSettings(program));
   }
   return program;

@@ -8,13 +8,17 @@ import { display } from './config/paths.js';
 import { CliError, messageOf, usageError } from './errors.js';
 import type { Subject } from './training.js';
 
+/** Throws CliError (exit code 2) when what was named on the command line is no model directory. */
+export function requireModelDirectory(directory: string): void {
+  if (existsSync(join(directory, 'config.json'))) return;
+  throw usageError(
+    `${display(directory)}: expected a Hugging Face model directory with config.json, got ${existsSync(directory) ? 'one without' : 'no such directory'}`,
+  );
+}
+
 /** Loads a model directory named on the command line. Throws CliError (exit code 2) when it is none. */
 export async function openSubject(directory: string): Promise<Subject> {
-  if (!existsSync(join(directory, 'config.json'))) {
-    throw usageError(
-      `${display(directory)}: expected a Hugging Face model directory with config.json, got ${existsSync(directory) ? 'one without' : 'no such directory'}`,
-    );
-  }
+  requireModelDirectory(directory);
   return loadModelDirectory(directory);
 }
 
