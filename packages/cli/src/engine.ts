@@ -3,16 +3,19 @@ import { type EngineName, type EngineReport, useEngine } from '@soft-tokens/tens
 import { CliError, messageOf } from './errors.js';
 
 /** Starts an engine. Throws CliError when it does not work here. */
-export async function startEngine(name: EngineName | 'auto'): Promise<EngineReport> {
+export async function startEngine(name: EngineName | 'auto', threads?: number): Promise<EngineReport> {
   try {
-    return await useEngine(name);
+    return await useEngine(name, { threads });
   } catch (error) {
     throw new CliError(messageOf(error), 1, { cause: error });
   }
 }
 
-/** Engines that compute on one thread, so that several processes side by side use the machine. */
-const singleThreaded = new Set<EngineName>(['wasm', 'cpu']);
+/**
+ * Engines of which several processes side by side use the machine best: `wasm` and `cpu` have one thread; `native` takes
+ * as many as it is given, and tasks apart share less than threads do.
+ */
+const sideBySide = new Set<EngineName>(['native', 'wasm', 'cpu']);
 
 /** Memory of a process that trains, in sizes of its model's file: weights, gradients, two moments, activations. */
 const MODELS_A_PROCESS = 5;
@@ -20,7 +23,7 @@ const MODELS_A_PROCESS = 5;
 const MEMORY_SHARE = 0.8;
 
 /**
- * How many processes a run uses: one for each core where the engine has one thread, as far as memory goes; else one.
+ * How many processes a run uses: one for each core where the engine runs side by side, as far as memory goes; else one.
  *
  * @example workerCount('auto', 'wasm', 1e9, { cores: 8, free: 16e9 }); // 2
  */
@@ -31,6 +34,12 @@ export function workerCount(
   { cores, free } = { cores: availableParallelism(), free: freemem() },
 ): number {
   if (wanted !== 'auto') return wanted;
-  if (!singleThreaded.has(engine)) return 1;
+  if (!sideBySide.has(engine)) return 1;
   return Math.max(1, Math.min(cores, Math.floor((MEMORY_SHARE * free) / (MODELS_A_PROCESS * modelBytes))));
+}
+
+/** The threads of each of so many processes; what SOFT_TOKENS_THREADS says goes first. */
+export function threadsEach(processes: number, cores = availableParallelism()): number | undefined {
+  if (process.env.SOFT_TOKENS_THREADS) return undefined;
+  return Math.max(1, Math.floor(cores / processes));
 }

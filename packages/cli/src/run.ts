@@ -8,7 +8,7 @@ import pico from 'picocolors';
 import { problemsOf } from './config/data.js';
 import { display } from './config/paths.js';
 import type { TrainConfig } from './config/recipe.js';
-import { startEngine, workerCount } from './engine.js';
+import { startEngine, threadsEach, workerCount } from './engine.js';
 import type { Io } from './io.js';
 import { type ChildRunner, startChild } from './jobs/childRunner.js';
 import { Estimator, workOf } from './jobs/estimate.js';
@@ -190,6 +190,7 @@ async function assemble(
     const run = createExecutor({ config, directory, signal, emit: onEvent });
     return { runners: [{ run }], stop: () => {}, close: () => {} };
   }
+  const threads = threadsEach(count);
   const children: ChildRunner[] = [];
   const close = () => {
     signal.removeEventListener('abort', stop);
@@ -201,7 +202,7 @@ async function assemble(
   signal.addEventListener('abort', stop);
   try {
     for (let i = 0; i < count; i++) {
-      const child = await startChild({ type: 'start', config, directory, engine: engine.name }, onEvent);
+      const child = await startChild({ type: 'start', config, directory, engine: engine.name, threads }, onEvent);
       folder.addProcess(child.pid);
       children.push(child);
     }

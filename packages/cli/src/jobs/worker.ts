@@ -29,8 +29,8 @@ process.on('message', (request: WorkerRequest) => {
 async function handle(request: WorkerRequest): Promise<void> {
   switch (request.type) {
     case 'start': {
-      const { config, directory, engine } = request;
-      await startEngine(engine);
+      const { config, directory, engine, threads } = request;
+      await startEngine(engine, threads);
       execute = createExecutor({
         config,
         directory,
