@@ -31,7 +31,7 @@ describe('processes', () => {
     readFileSync(at(run, mode, 'metrics.jsonl'), 'utf8')
       .trim()
       .split('\n')
-      .map((line) => ({ ...JSON.parse(line), rolloutSeconds: 0, updateSeconds: 0 }));
+      .map((line) => ({ ...JSON.parse(line), rolloutSeconds: 0, updateSeconds: 0, memoryMiB: 0 }));
 
   test('a run killed in the middle of a step ends with the weights of one that was not', async () => {
     // Larger steps, so that the kill falls into one; two processes, so that they too must notice.

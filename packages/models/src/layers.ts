@@ -8,6 +8,7 @@ import {
   type Tensor2D,
   type Tensor3D,
   type Tensor4D,
+  tidy,
 } from '@tensorflow/tfjs-core';
 import type { Weights } from './architecture.js';
 import type { DecoderCache } from './cache.js';
@@ -85,7 +86,8 @@ export function decoderStack(
   const angles = anglesOf(config, B, T, cache);
   let x = inputs;
   for (let index = 0; index < config.numLayers; index++) {
-    x = layer(x, `model.layers.${index}`, { config, index, angles, cache });
+    // What no gradient needs goes with its layer.
+    x = tidy(() => layer(x, `model.layers.${index}`, { config, index, angles, cache }));
   }
   cache?.advance(T);
   return norm(x, weight, 'model.norm', config.rmsNormEps);

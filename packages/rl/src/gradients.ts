@@ -1,4 +1,5 @@
 // Gradients of a loss over many sequences, micro-batch by micro-batch.
+import { leanTape } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 import { reinforceLoss } from './losses.js';
 import type { Gradients, Parameters } from './optimizers.js';
@@ -87,7 +88,10 @@ export async function accumulateGradients({
       await pause?.();
       const batch = indices.map((i) => sequences[i]!);
       const { value, grads } = withCaches((own) =>
-        tf.variableGrads(() => loss(sequenceLogProb(score({ ...scoring, sequences: batch }, own)), indices), variables),
+        tf.variableGrads(
+          () => leanTape(() => loss(sequenceLogProb(score({ ...scoring, sequences: batch }, own)), indices)),
+          variables,
+        ),
       );
       total += value.dataSync()[0]!;
       value.dispose();

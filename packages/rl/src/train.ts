@@ -85,6 +85,8 @@ export interface StepEvent extends SampleStatistics {
   tokens: number;
   rolloutSeconds: number;
   updateSeconds: number;
+  /** What the process holds in memory after the step, in MiB. */
+  memoryMiB: number;
   /** The step's samples; not for the log. */
   samples: Sample[];
 }
@@ -202,6 +204,7 @@ async function trainStep(options: TrainOptions, state: TrainingState, step: numb
     tokens: Math.round((statistics.thoughtTokens + statistics.answerTokens) * samples.length),
     rolloutSeconds: (rolledOut - started) / 1000,
     updateSeconds: (performance.now() - rolledOut) / 1000,
+    memoryMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
     samples,
   };
 }

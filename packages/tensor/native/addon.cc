@@ -2,10 +2,14 @@
 // set of this machine once. Nothing is kept between calls but the threads, so every environment may load it.
 #include <napi.h>
 
-#include <cstring>
-#include <thread>
+#include <cstdint>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+#include <string>
 
 #include "kernelList.h"
+#include "memory.h"
 #include "parallel.h"
 
 #define TABLE(isa) namespace isa { extern const Kernel table[]; }
@@ -87,13 +91,53 @@ Napi::Value run(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+/** allocate(bytes): an ArrayBuffer of any content; undefined where the runtime allows no memory from outside. */
+Napi::Value allocate(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto bytes = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
+  auto* block = new Block(bytes);
+  if (block->values() == nullptr) {
+    delete block;
+    Napi::RangeError::New(env, "native: expected memory for a tensor of " + std::to_string(bytes) + " bytes, got none; take smaller micro-batches").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  napi_value buffer;
+  const napi_status status = napi_create_external_arraybuffer(
+      env, block->values(), bytes, [](napi_env, void*, void* hint) { delete static_cast<Block*>(hint); }, block, &buffer);
+  if (status != napi_ok) {
+    delete block;
+    return env.Undefined();
+  }
+  return Napi::Value(env, buffer);
+}
+
+/** free(buffer): gives the memory of a buffer made by `allocate` back at once; the buffer is empty from then on. */
+Napi::Value freeBuffer(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  void* data = nullptr;
+  size_t bytes = 0;
+  if (napi_get_arraybuffer_info(env, info[0], &data, &bytes) != napi_ok || bytes == 0) return env.Undefined();
+  Memory memory = Block::of(data)->take();  // the finaliser, which detaching may run, finds none
+  if (napi_detach_arraybuffer(env, info[0]) == napi_ok)
+    memory.release();
+  else
+    Block::of(data)->put(memory);
+  return env.Undefined();
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   static const InstructionSet chosen = instructionSet();
+#if defined(__GLIBC__)
+  // Or the first large array that is freed makes glibc keep all others: weights that were read, and then trained.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
   Napi::Object kernels = Napi::Object::New(env);
   for (const Kernel* kernel = chosen.table; kernel->name != nullptr; kernel++)
     kernels.Set(kernel->name, Napi::Function::New(env, run, kernel->name, const_cast<Kernel*>(kernel)));
   exports.Set("kernels", kernels);
   exports.Set("instructionSet", Napi::String::New(env, chosen.name));
+  exports.Set("allocate", Napi::Function::New(env, allocate, "allocate"));
+  exports.Set("free", Napi::Function::New(env, freeBuffer, "free"));
   exports.Set("threads", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
                 return Napi::Number::New(info.Env(), threadCount());
               }));

@@ -1,6 +1,6 @@
 // Every kernel by name: a new one is its file in ops/, one #include in kernels.cc and one line here.
 #define KERNELS(X) \
-  X(packMatrix) X(matMulPacked) X(batchMatMul) \
+  X(packMatrix) X(matMul) X(batchMatMul) \
   X(headLogProb) X(headLogProbGrad) X(headMixture) X(headMixtureGrad) \
   X(rmsNorm) X(rmsNormGrad) X(swiGlu) X(swiGluGrad) X(rotary) X(embeddingLookup) X(embeddingLookupGrad) X(adamW) X(sumSquares) \
   X(attention) X(attentionGrad) \

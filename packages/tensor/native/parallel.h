@@ -32,3 +32,15 @@ void parallelFor(int64_t tasks, int64_t costPerTask, F f) {
   if (grain < least) grain = least;
   runParallel(tasks, grain, [](void* context, int64_t begin, int64_t end) { (*static_cast<F*>(context))(begin, end); }, &f);
 }
+
+/** Runs f(task) for each of 0..tasks, which are large enough not to be run in ranges. */
+template <class F>
+void parallelTasks(int64_t tasks, int64_t costPerTask, F f) {
+  if (tasks <= 1 || threadCount() == 1 || tasks * costPerTask < 2 * PARALLEL_COST) {
+    for (int64_t task = 0; task < tasks; task++) f(task);
+    return;
+  }
+  runParallel(tasks, 1, [](void* context, int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) (*static_cast<F*>(context))(task);
+  }, &f);
+}

@@ -120,6 +120,32 @@ export function useEngine(name: EngineName | 'auto', { threads }: EngineOptions 
   return call;
 }
 
+/** Bytes of the tensors of an engine. */
+export interface EngineMemory {
+  /** Of tensors alive. */
+  readonly live: number;
+  /** Kept for the next ones. */
+  readonly idle: number;
+  /** The most that were ever alive at once. */
+  readonly peak: number;
+}
+
+let mostBytes = 0;
+
+/**
+ * The memory that the engine's tensors take, in bytes. `native` counts what its kernels made and keeps some for the
+ * next; the other engines keep nothing, and their peak is the most that a call of this function has met.
+ *
+ * @example engineMemory(); // { live: 1048576, idle: 0, peak: 4194304 }
+ */
+export function engineMemory(): EngineMemory {
+  const own = (tf.backend() as { engineMemory?: EngineMemory }).engineMemory;
+  if (own) return own;
+  const live = tf.memory().numBytes;
+  mostBytes = Math.max(mostBytes, live);
+  return { live, idle: 0, peak: mostBytes };
+}
+
 /** What the last successful `useEngine` chose; undefined before the first. */
 export function currentEngine(): EngineReport | undefined {
   return current;

@@ -1,8 +1,10 @@
 export {
   currentEngine,
+  type EngineMemory,
   type EngineName,
   type EngineOptions,
   type EngineReport,
+  engineMemory,
   engineNames,
   useEngine,
 } from './engine.js';
@@ -39,3 +41,4 @@ export {
   philox4x32,
   uniformArray,
 } from './random.js';
+export { leanTape } from './tape.js';

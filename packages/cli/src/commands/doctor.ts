@@ -1,6 +1,6 @@
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Command } from '@commander-js/extra-typings';
-import { type EngineReport, useEngine } from '@soft-tokens/tensor';
+import { type EngineMemory, type EngineReport, engineMemory, useEngine } from '@soft-tokens/tensor';
 import { workerCount } from '../engine.js';
 import { CliError, messageOf } from '../errors.js';
 import type { Colors, Io } from '../io.js';
@@ -40,6 +40,7 @@ export function doctorCommand(io: Io): Command {
         engine: 'report' in engine ? engine.report.name : null,
         notUsed: 'report' in engine ? engine.report.tried : [],
         workers: 'report' in engine ? workerCount('auto', engine.report.name) : null,
+        tensorMemoryMiB: 'report' in engine ? tensorMemory() : null,
         matMulGflops: speed === undefined ? null : Number(speed.toFixed(1)),
         checks,
       };
@@ -49,6 +50,13 @@ export function doctorCommand(io: Io): Command {
         throw new CliError(`doctor: ${failed.map(({ name }) => name).join(', ')}: not as it should be`);
     });
   return command as unknown as Command;
+}
+
+/** What the engine's tensors take; the product that was measured is freed by now. */
+function tensorMemory(): EngineMemory {
+  const mib = (bytes: number) => Number((bytes / 2 ** 20).toFixed(1));
+  const { live, idle, peak } = engineMemory();
+  return { live: mib(live), idle: mib(idle), peak: mib(peak) };
 }
 
 type EngineOutcome = { report: EngineReport } | { reason: string };
@@ -89,6 +97,7 @@ interface Report {
   processor: string;
   cores: number;
   memoryGiB: { total: number; free: number };
+  tensorMemoryMiB: EngineMemory | null;
   notUsed: EngineReport['tried'];
   workers: number | null;
   checks: Check[];
@@ -109,6 +118,13 @@ function describe(report: Report, colors: Colors): string {
       `${report.cores}${report.workers === null ? '' : `; a run uses ${report.workers} process${report.workers === 1 ? '' : 'es'}`}`,
     ),
     row('memory', `${report.memoryGiB.total} GiB, ${report.memoryGiB.free} free`),
+    report.tensorMemoryMiB === null
+      ? ''
+      : row(
+          'tensors',
+          `${report.tensorMemoryMiB.live} MiB in use, ${report.tensorMemoryMiB.idle} MiB kept for the next, ` +
+            `at most ${report.tensorMemoryMiB.peak} MiB so far`,
+        ),
     ...checks,
     skipped === '' ? '' : `${skipped.replace(/^ {12}/, 'not used    ')}`,
   ].join('');

@@ -32,6 +32,7 @@ const step = (n: number, reward: number): MetricsRecord => ({
   tokens: 56,
   rolloutSeconds: 1,
   updateSeconds: 1,
+  memoryMiB: 100,
 });
 
 const logs = (['hard', 'soft'] as const).map((mode) => ({

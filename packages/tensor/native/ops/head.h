@@ -5,22 +5,16 @@
 //   mixture:         m = p E,   dp = E dm,   dz = p (dp - Σ p dp) / τ,   dE = pᵀ dm
 //   dh = dz W,   dW = dzᵀ h
 //
-// Rows go through in chunks of about CHUNK logits; of [N, V] nothing more is held, and the backward pass computes the logits
-// again. A row's sums run in sixteen lanes by the id mod 16, so its value does not depend on the rows beside it.
-// Letters: N rows, d hidden size, V vocabulary size, e embedding size. W is also taken packed (wT: as [d, V]; w: as [V, d]).
+// Rows go through in chunks; of [N, V] nothing more is held than a chunk's rows in the scratch, and the backward pass computes the
+// logits again. A row's sums run in sixteen lanes by the id mod 16, so its value does not depend on the rows beside it.
+// Letters: N rows, d hidden size, V vocabulary size, e embedding size, C rows of a chunk, S the distance of rows in the scratch
+// (rows a power of two apart would share few places of the caches). w: W [V, d], or its panels where `form` says so (matMul.h).
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 namespace ISA {
 
 using V16 = V;  // V is the vocabulary size here
-
-constexpr int64_t CHUNK = int64_t{1} << 22;
-
-static inline int64_t chunkRows(int64_t N, int64_t V) {
-  return std::min(N, std::max<int64_t>(64, CHUNK / std::max<int64_t>(V, 1)));
-}
 
 /** A row of logits becomes (z - max z) / τ; returns Σ exp of it. The maximum comes off first: at τ = 1e-4 that keeps the digits. */
 static float gapsRow(float* z, int64_t V, float temperature) {
@@ -55,139 +49,127 @@ static void softmaxGaps(float* z, int64_t V, float total) {
   }
 }
 
-/** hidden [N, d], wT, ids int32 [N], y [N]: N, d, V, τ. */
+/** What all four are told. */
+struct HeadSizes {
+  int64_t N, d, V, e, C, S;
+  float temperature;
+  explicit HeadSizes(Numbers n)
+      : N(static_cast<int64_t>(n[0])), d(static_cast<int64_t>(n[1])), V(static_cast<int64_t>(n[2])), e(static_cast<int64_t>(n[3])),
+        C(static_cast<int64_t>(n[4])), S(static_cast<int64_t>(n[5])), temperature(static_cast<float>(n[6])) {}
+};
+
+/** f(first, rows) for each chunk. */
+template <class F>
+static void forChunks(const HeadSizes& z, F f) {
+  for (int64_t first = 0; first < z.N; first += z.C) f(first, std::min(z.C, z.N - first));
+}
+
+/** hidden [N, d], w, ids int32 [N], scratch [C, S], y [N]: N, d, V, e (unused), C, S, τ, form of w. */
 static void headLogProb(Arrays arrays, Numbers numbers) {
+  const HeadSizes z(numbers);
   const auto* hidden = static_cast<const float*>(arrays[0]);
-  const auto* wT = static_cast<const float*>(arrays[1]);
+  const Operand w = operandOf(arrays[1], numbers[7], z.d, z.V);
   const auto* ids = static_cast<const int32_t*>(arrays[2]);
-  auto* y = static_cast<float*>(arrays[3]);
-  const auto N = static_cast<int64_t>(numbers[0]), d = static_cast<int64_t>(numbers[1]), V = static_cast<int64_t>(numbers[2]);
-  const auto temperature = static_cast<float>(numbers[3]);
-  const int64_t step = chunkRows(N, V);
-  std::vector<float> z(static_cast<size_t>(step * V));
-  float* const logits = z.data();
-  for (int64_t first = 0; first < N; first += step) {
-    const int64_t rows = std::min(step, N - first);
-    gemm(hidden + first * d, d, false, wT, logits, V, rows, V, d, false);
-    parallelFor(rows, 6 * V, [=](int64_t begin, int64_t end) {
+  auto* logits = static_cast<float*>(arrays[3]);
+  auto* y = static_cast<float*>(arrays[4]);
+  forChunks(z, [=](int64_t first, int64_t rows) {
+    gemm(hidden + first * z.d, z.d, false, w, logits, z.S, rows, z.V, z.d, false);
+    parallelFor(rows, 6 * z.V, [=](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; r++) {
-        float* row = logits + r * V;
-        const float total = gapsRow(row, V, temperature);
+        float* row = logits + r * z.S;
+        const float total = gapsRow(row, z.V, z.temperature);
         y[first + r] = row[ids[first + r]] - std::log(total);
       }
     });
-  }
+  });
 }
 
-/** dy [N], hidden, wT, w, ids, dhidden [N, d], dW [V, d]: N, d, V, τ. */
+/** dy [N], hidden, W, ids, scratch [C, S], dhidden [N, d], dW [V, d]: N, d, V, e (unused), C, S, τ. */
 static void headLogProbGrad(Arrays arrays, Numbers numbers) {
+  const HeadSizes z(numbers);
   const auto* dy = static_cast<const float*>(arrays[0]);
   const auto* hidden = static_cast<const float*>(arrays[1]);
-  const auto* wT = static_cast<const float*>(arrays[2]);
-  const auto* w = static_cast<const float*>(arrays[3]);
-  const auto* ids = static_cast<const int32_t*>(arrays[4]);
+  const auto* w = static_cast<const float*>(arrays[2]);
+  const auto* ids = static_cast<const int32_t*>(arrays[3]);
+  auto* logits = static_cast<float*>(arrays[4]);
   auto* dhidden = static_cast<float*>(arrays[5]);
   auto* dW = static_cast<float*>(arrays[6]);
-  const auto N = static_cast<int64_t>(numbers[0]), d = static_cast<int64_t>(numbers[1]), V = static_cast<int64_t>(numbers[2]);
-  const auto temperature = static_cast<float>(numbers[3]);
-  if (N == 0) std::memset(dW, 0, static_cast<size_t>(V * d) * 4);
-  const int64_t step = chunkRows(N, V / 4 + 1);
-  std::vector<float> z(static_cast<size_t>(step * V));
-  std::vector<float> packedRows;
-  float* const logits = z.data();
-  for (int64_t first = 0; first < N; first += step) {
-    const int64_t rows = std::min(step, N - first);
-    gemm(hidden + first * d, d, false, wT, logits, V, rows, V, d, false);
-    parallelFor(rows, 12 * V, [=](int64_t begin, int64_t end) {
+  if (z.N == 0) std::memset(dW, 0, static_cast<size_t>(z.V * z.d) * 4);
+  forChunks(z, [=](int64_t first, int64_t rows) {
+    gemm(hidden + first * z.d, z.d, false, {w, z.d, Form::TRANSPOSED}, logits, z.S, rows, z.V, z.d, false);
+    parallelFor(rows, 12 * z.V, [=](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; r++) {
-        float* row = logits + r * V;
-        softmaxGaps(row, V, gapsRow(row, V, temperature));
-        const float scale = dy[first + r] / temperature;
+        float* row = logits + r * z.S;
+        softmaxGaps(row, z.V, gapsRow(row, z.V, z.temperature));
+        const float scale = dy[first + r] / z.temperature;
         const V16 negative = splat(-scale);
         const float chosen = (1.0f - row[ids[first + r]]) * scale;
         int64_t v = 0;
-        for (; v + LANES <= V; v += LANES) store(row + v, load(row + v) * negative);
-        if (v < V) storePart(row + v, loadPart(row + v, static_cast<int>(V - v)) * negative, static_cast<int>(V - v));
+        for (; v + LANES <= z.V; v += LANES) store(row + v, load(row + v) * negative);
+        if (v < z.V) storePart(row + v, loadPart(row + v, static_cast<int>(z.V - v)) * negative, static_cast<int>(z.V - v));
         row[ids[first + r]] = chosen;
       }
     });
-    gemm(logits, V, false, w, dhidden + first * d, d, rows, d, V, false);
-    packedRows.resize(static_cast<size_t>(packedSize(rows, d)));
-    pack(hidden + first * d, packedRows.data(), rows, d, false);
-    gemm(logits, V, true, packedRows.data(), dW, d, V, d, rows, first > 0);
-  }
+    gemm(logits, z.S, false, {w, z.d, Form::PLAIN}, dhidden + first * z.d, z.d, rows, z.d, z.V, false);
+    gemm(logits, z.S, true, {hidden + first * z.d, z.d, Form::PLAIN}, dW, z.d, z.V, z.d, rows, first > 0);
+  });
 }
 
-/** hidden [N, d], wT, E packed as [V, e], m [N, e]: N, d, V, e, τ. */
+/** hidden [N, d], w, E [V, e], scratch [C, S], m [N, e]: N, d, V, e, C, S, τ, form of w. */
 static void headMixture(Arrays arrays, Numbers numbers) {
+  const HeadSizes z(numbers);
   const auto* hidden = static_cast<const float*>(arrays[0]);
-  const auto* wT = static_cast<const float*>(arrays[1]);
-  const auto* embedding = static_cast<const float*>(arrays[2]);
-  auto* mixture = static_cast<float*>(arrays[3]);
-  const auto N = static_cast<int64_t>(numbers[0]), d = static_cast<int64_t>(numbers[1]), V = static_cast<int64_t>(numbers[2]);
-  const auto e = static_cast<int64_t>(numbers[3]);
-  const auto temperature = static_cast<float>(numbers[4]);
-  const int64_t step = chunkRows(N, V);
-  std::vector<float> z(static_cast<size_t>(step * V));
-  float* const logits = z.data();
-  for (int64_t first = 0; first < N; first += step) {
-    const int64_t rows = std::min(step, N - first);
-    gemm(hidden + first * d, d, false, wT, logits, V, rows, V, d, false);
-    parallelFor(rows, 12 * V, [=](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; r++) softmaxGaps(logits + r * V, V, gapsRow(logits + r * V, V, temperature));
+  const Operand w = operandOf(arrays[1], numbers[7], z.d, z.V);
+  const Operand embedding{static_cast<const float*>(arrays[2]), z.e, Form::PLAIN};
+  auto* logits = static_cast<float*>(arrays[3]);
+  auto* mixture = static_cast<float*>(arrays[4]);
+  forChunks(z, [=](int64_t first, int64_t rows) {
+    gemm(hidden + first * z.d, z.d, false, w, logits, z.S, rows, z.V, z.d, false);
+    parallelFor(rows, 12 * z.V, [=](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; r++) softmaxGaps(logits + r * z.S, z.V, gapsRow(logits + r * z.S, z.V, z.temperature));
     });
-    gemm(logits, V, false, embedding, mixture + first * e, e, rows, e, V, false);
-  }
+    gemm(logits, z.S, false, embedding, mixture + first * z.e, z.e, rows, z.e, z.V, false);
+  });
 }
 
-/** dm [N, e], hidden, wT, w, eT (E packed as [e, V]), dhidden, dW [V, d], dE [V, e]: N, d, V, e, τ. */
+/** dm [N, e], hidden, W, E, scratch [2, C, S], dhidden, dW [V, d], dE [V, e]: N, d, V, e, C, S, τ. */
 static void headMixtureGrad(Arrays arrays, Numbers numbers) {
+  const HeadSizes z(numbers);
   const auto* dm = static_cast<const float*>(arrays[0]);
   const auto* hidden = static_cast<const float*>(arrays[1]);
-  const auto* wT = static_cast<const float*>(arrays[2]);
-  const auto* w = static_cast<const float*>(arrays[3]);
-  const auto* eT = static_cast<const float*>(arrays[4]);
+  const auto* w = static_cast<const float*>(arrays[2]);
+  const auto* embedding = static_cast<const float*>(arrays[3]);
+  auto* logits = static_cast<float*>(arrays[4]);
+  float* const slopes = logits + z.C * z.S;
   auto* dhidden = static_cast<float*>(arrays[5]);
   auto* dW = static_cast<float*>(arrays[6]);
   auto* dE = static_cast<float*>(arrays[7]);
-  const auto N = static_cast<int64_t>(numbers[0]), d = static_cast<int64_t>(numbers[1]), V = static_cast<int64_t>(numbers[2]);
-  const auto e = static_cast<int64_t>(numbers[3]);
-  const auto temperature = static_cast<float>(numbers[4]);
-  if (N == 0) {
-    std::memset(dW, 0, static_cast<size_t>(V * d) * 4);
-    std::memset(dE, 0, static_cast<size_t>(V * e) * 4);
+  if (z.N == 0) {
+    std::memset(dW, 0, static_cast<size_t>(z.V * z.d) * 4);
+    std::memset(dE, 0, static_cast<size_t>(z.V * z.e) * 4);
   }
-  const int64_t step = chunkRows(N, V / 4 + 1);
-  std::vector<float> z(static_cast<size_t>(step * V)), dp(static_cast<size_t>(step * V)), packedRows;
-  float* const logits = z.data();
-  float* const slopes = dp.data();
-  for (int64_t first = 0; first < N; first += step) {
-    const int64_t rows = std::min(step, N - first);
-    gemm(hidden + first * d, d, false, wT, logits, V, rows, V, d, false);
-    gemm(dm + first * e, e, false, eT, slopes, V, rows, V, e, false);
-    parallelFor(rows, 20 * V, [=](int64_t begin, int64_t end) {
+  forChunks(z, [=](int64_t first, int64_t rows) {
+    gemm(hidden + first * z.d, z.d, false, {w, z.d, Form::TRANSPOSED}, logits, z.S, rows, z.V, z.d, false);
+    gemm(dm + first * z.e, z.e, false, {embedding, z.e, Form::TRANSPOSED}, slopes, z.S, rows, z.V, z.e, false);
+    parallelFor(rows, 20 * z.V, [=](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; r++) {
-        float* p = logits + r * V;
-        float* slope = slopes + r * V;
-        softmaxGaps(p, V, gapsRow(p, V, temperature));
+        float* p = logits + r * z.S;
+        float* slope = slopes + r * z.S;
+        softmaxGaps(p, z.V, gapsRow(p, z.V, z.temperature));
         V16 products = splat(0);
         int64_t v = 0;
-        for (; v + LANES <= V; v += LANES) products = fma(load(p + v), load(slope + v), products);
-        const int rest = static_cast<int>(V - v);
+        for (; v + LANES <= z.V; v += LANES) products = fma(load(p + v), load(slope + v), products);
+        const int rest = static_cast<int>(z.V - v);
         if (rest > 0) products = fma(loadPart(p + v, rest), loadPart(slope + v, rest), products);
-        const V16 mean = splat(sum(products)), tau = splat(temperature);
-        for (v = 0; v + LANES <= V; v += LANES) store(slope + v, load(p + v) * (load(slope + v) - mean) / tau);
+        const V16 mean = splat(sum(products)), tau = splat(z.temperature);
+        for (v = 0; v + LANES <= z.V; v += LANES) store(slope + v, load(p + v) * (load(slope + v) - mean) / tau);
         if (rest > 0) storePart(slope + v, loadPart(p + v, rest) * (loadPart(slope + v, rest) - mean) / tau, rest);
       }
     });
-    gemm(slopes, V, false, w, dhidden + first * d, d, rows, d, V, false);
-    packedRows.resize(static_cast<size_t>(packedSize(rows, d)));
-    pack(hidden + first * d, packedRows.data(), rows, d, false);
-    gemm(slopes, V, true, packedRows.data(), dW, d, V, d, rows, first > 0);
-    packedRows.resize(static_cast<size_t>(packedSize(rows, e)));
-    pack(dm + first * e, packedRows.data(), rows, e, false);
-    gemm(logits, V, true, packedRows.data(), dE, e, V, e, rows, first > 0);
-  }
+    gemm(slopes, z.S, false, {w, z.d, Form::PLAIN}, dhidden + first * z.d, z.d, rows, z.d, z.V, false);
+    gemm(slopes, z.S, true, {hidden + first * z.d, z.d, Form::PLAIN}, dW, z.d, z.V, z.d, rows, first > 0);
+    gemm(logits, z.S, true, {dm + first * z.e, z.e, Form::PLAIN}, dE, z.e, z.V, z.e, rows, first > 0);
+  });
 }
 
 }  // namespace ISA

@@ -1,20 +1,21 @@
-// The matrix product, c = op(a) op(b), with b packed beforehand.
+// The matrix product, c = op(a) op(b).
 //
 //   c[m, n] = Σ_k a[m, k] b[k, n]
 //
 // Each element is one chain of fused multiply-adds over k = 0 .. K-1, whatever the shape around it, so a row of c has the same
 // bits in every batch, and on every instruction set that has the fused multiply-add.
 //
-// Packed b: panels of 32 columns, each [K, 32], zeros beyond column N. In a block of KC values of k a panel stays in the first
-// cache while the tiles of a, packed as [KC, rows] and read once a panel, come from the second.
+// b goes through in panels of 32 columns, [depth, 32] of a block of k: in that block a panel stays in the first cache while the
+// tiles of a, packed as [depth, rows] and read once a panel, come from the second. A b that few rows are multiplied with, again
+// and again, is better packed beforehand, whole: panels [K, 32], zeros beyond column N.
 #include <algorithm>
 #include <vector>
 
 namespace ISA {
 
 constexpr int64_t PANEL = 32;
-constexpr int64_t BLOCK_K = 256;
-constexpr int64_t BLOCK_M = 192;
+constexpr int64_t BLOCK_K = 288;
+constexpr int64_t BLOCK_M = 384;
 
 // A register of the instruction set, and how many rows of 32 columns its register file holds beside the operands.
 #if defined(__AVX512F__)
@@ -42,30 +43,65 @@ static inline R fmaR(float x, R b, R c) {
 #endif
 }
 
+/** How b lies in memory. */
+enum class Form { PLAIN, TRANSPOSED, PACKED };
+
+/** b: its rows `[K, N]`, or its columns `[N, K]`, `stride` floats apart; or all of its panels. */
+struct Operand {
+  const float* at;
+  int64_t stride;
+  Form form;
+};
+
 /** The number of floats of b packed. */
 static inline int64_t packedSize(int64_t K, int64_t N) { return (N + PANEL - 1) / PANEL * PANEL * K; }
 
-/** Packs b, [K, N] or transposed [N, K]. */
-static void pack(const float* b, float* packed, int64_t K, int64_t N, bool transposed) {
-  parallelFor((N + PANEL - 1) / PANEL, K * PANEL, [=](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; panel++) {
-      float* to = packed + panel * PANEL * K;
-      const int64_t n0 = panel * PANEL;
-      const int64_t columns = std::min(PANEL, N - n0);
-      if (!transposed) {
-        for (int64_t k = 0; k < K; k++) {
-          std::memcpy(to + k * PANEL, b + k * N + n0, static_cast<size_t>(columns) * 4);
-          if (columns < PANEL) std::memset(to + k * PANEL + columns, 0, static_cast<size_t>(PANEL - columns) * 4);
-        }
-        continue;
-      }
-      // Sixteen values of k at a time: a line of each of the 32 rows is read whole.
-      for (int64_t k0 = 0; k0 < K; k0 += 16) {
-        const int64_t k1 = std::min(K, k0 + 16);
-        for (int64_t n = 0; n < PANEL; n++)
-          for (int64_t k = k0; k < k1; k++) to[k * PANEL + n] = n < columns ? b[(n0 + n) * K + k] : 0.0f;
-      }
-    }
+/** Four rows of four floats become four columns. */
+static inline void transpose4x4(const float* from, int64_t stride, float* to, int64_t toStride) {
+  typedef float Q __attribute__((vector_size(16)));
+  typedef float QAt __attribute__((vector_size(16), aligned(4), may_alias));
+  const Q a = *reinterpret_cast<const QAt*>(from), b = *reinterpret_cast<const QAt*>(from + stride);
+  const Q c = *reinterpret_cast<const QAt*>(from + 2 * stride), d = *reinterpret_cast<const QAt*>(from + 3 * stride);
+  const Q ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Q cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  *reinterpret_cast<QAt*>(to) = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
+  *reinterpret_cast<QAt*>(to + toStride) = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+  *reinterpret_cast<QAt*>(to + 2 * toStride) = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
+  *reinterpret_cast<QAt*>(to + 3 * toStride) = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
+}
+
+/** `rows` rows of `depth` floats become columns: to[k * toStride + r] = from[r * stride + k]. */
+static inline void transposeInto(const float* from, int64_t stride, int64_t rows, int64_t depth, float* to, int64_t toStride) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    int64_t k = 0;
+    for (; k + 4 <= depth; k += 4) transpose4x4(from + r * stride + k, stride, to + k * toStride + r, toStride);
+    for (; k < depth; k++)
+      for (int64_t i = r; i < r + 4; i++) to[k * toStride + i] = from[i * stride + k];
+  }
+  for (; r < rows; r++)
+    for (int64_t k = 0; k < depth; k++) to[k * toStride + r] = from[r * stride + k];
+}
+
+/** One panel, [depth, 32], of the columns n0 .. n0 + columns in the rows k0 .. k0 + depth of b. */
+static void packPanel(const Operand& b, int64_t n0, int64_t columns, int64_t k0, int64_t depth, float* to) {
+  if (b.form == Form::TRANSPOSED) {
+    transposeInto(b.at + n0 * b.stride + k0, b.stride, columns, depth, to, PANEL);
+  } else if (columns == PANEL) {
+    for (int64_t k = 0; k < depth; k++) std::memcpy(to + k * PANEL, b.at + (k0 + k) * b.stride + n0, PANEL * 4);
+  } else {
+    for (int64_t k = 0; k < depth; k++)
+      std::memcpy(to + k * PANEL, b.at + (k0 + k) * b.stride + n0, static_cast<size_t>(columns) * 4);
+  }
+  if (columns == PANEL) return;
+  for (int64_t k = 0; k < depth; k++) std::fill(to + k * PANEL + columns, to + (k + 1) * PANEL, 0.0f);
+}
+
+/** All panels of b. */
+static void pack(const Operand& b, float* packed, int64_t K, int64_t N) {
+  parallelFor((N + PANEL - 1) / PANEL, K * PANEL / 2, [=](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; panel++)
+      packPanel(b, panel * PANEL, std::min(PANEL, N - panel * PANEL), 0, K, packed + panel * PANEL * K);
   });
 }
 
@@ -118,24 +154,31 @@ using AllTiles = Tiles<1>;
 #endif
 
 /** Rows m0 .. m0 + rows of a, [M, K] or transposed [K, M], and k0 .. k0 + depth of k, as [depth, rows]. */
-static inline void packTile(const float* a, int64_t lda, bool transposed, int64_t m0, int rows, int64_t k0, int64_t depth, float* to) {
-  if (transposed) {
+static inline void packTile(const float* a, int64_t lda, bool transposed, int64_t m0, int64_t rows, int64_t k0, int64_t depth, float* to) {
+  if (!transposed) {
+    transposeInto(a + m0 * lda + k0, lda, rows, depth, to, rows);
+  } else if (rows == TILE) {
+    for (int64_t k = 0; k < depth; k++) std::memcpy(to + k * TILE, a + (k0 + k) * lda + m0, TILE * 4);
+  } else {
     for (int64_t k = 0; k < depth; k++)
-      for (int r = 0; r < rows; r++) to[k * rows + r] = a[(k0 + k) * lda + m0 + r];
-    return;
-  }
-  for (int64_t k = 0; k < depth; k += 16) {
-    const int64_t end = std::min(depth, k + 16);
-    for (int r = 0; r < rows; r++) {
-      const float* from = a + (m0 + r) * lda + k0;
-      for (int64_t i = k; i < end; i++) to[i * rows + r] = from[i];
-    }
+      for (int64_t r = 0; r < rows; r++) to[k * rows + r] = a[(k0 + k) * lda + m0 + r];
   }
 }
 
+/** The i-th of `parts` nearly equal ranges of `size` starts here. */
+static inline int64_t partStart(int64_t size, int64_t parts, int64_t i) { return size * i / parts; }
+
+/** Memory of this thread, on a cache line; what it held is lost. */
+static inline float* threadScratch(int64_t size) {
+  static thread_local std::vector<float> memory;
+  if (static_cast<int64_t>(memory.size()) < size + LANES) memory.resize(static_cast<size_t>(size + LANES));
+  const auto address = reinterpret_cast<uintptr_t>(memory.data());
+  return reinterpret_cast<float*>((address + 63) / 64 * 64);
+}
+
 /** c [M, N] = op(a) b, or c + op(a) b; lda, ldc: the distance of rows in memory. */
-static void gemm(const float* a, int64_t lda, bool transposeA, const float* packed, float* c, int64_t ldc, int64_t M, int64_t N,
-                     int64_t K, bool accumulate) {
+static void gemm(const float* a, int64_t lda, bool transposeA, const Operand& b, float* c, int64_t ldc, int64_t M, int64_t N,
+                 int64_t K, bool accumulate) {
   if (M == 0 || N == 0) return;
   if (K == 0) {
     if (!accumulate)
@@ -144,49 +187,63 @@ static void gemm(const float* a, int64_t lda, bool transposeA, const float* pack
   }
   const int64_t panels = (N + PANEL - 1) / PANEL;
   const int64_t blocks = (M + BLOCK_M - 1) / BLOCK_M;
-  // Few rows: the panels are shared out instead, each range of them with its own packed copy of the rows.
-  const int64_t ranges = std::min(panels, std::max<int64_t>(1, (4 * threadCount() + blocks - 1) / blocks));
+  const int64_t steps = (K + BLOCK_K - 1) / BLOCK_K;
+  // Tasks are blocks of rows by ranges of panels, each with its own packed copy of the rows: several a thread, and as many
+  // for each as for the others.
+  const int64_t threads = threadCount();
+  int64_t ranges = (4 * threads + blocks - 1) / blocks;
+  while (blocks * ranges % threads != 0) ranges++;
+  ranges = std::min(panels, ranges);
   const int64_t tasks = blocks * ranges;
-  parallelFor(tasks, M * N / tasks * K / 4 + 1, [=](int64_t begin, int64_t end) {
-    thread_local std::vector<float> scratch;
-    scratch.resize(BLOCK_M * BLOCK_K + 64);
-    for (int64_t task = begin; task < end; task++) {
-      const int64_t block = task / ranges, range = task % ranges;
-      const int64_t first = M * block / blocks, rows = M * (block + 1) / blocks - first;
-      const int64_t firstPanel = panels * range / ranges, lastPanel = panels * (range + 1) / ranges;
-      const int64_t tiles = (rows + TILE - 1) / TILE;
-      for (int64_t k0 = 0; k0 < K; k0 += BLOCK_K) {
-        const int64_t depth = std::min(BLOCK_K, K - k0);
+  parallelTasks(tasks, M * N / tasks * K / 4 + 1, [=](int64_t task) {
+    const int64_t block = task / ranges, range = task % ranges;
+    const int64_t first = partStart(M, blocks, block), rows = partStart(M, blocks, block + 1) - first;
+    const int64_t firstPanel = partStart(panels, ranges, range), lastPanel = partStart(panels, ranges, range + 1);
+    const int64_t tiles = (rows + TILE - 1) / TILE;
+    float* const panelScratch = threadScratch((BLOCK_M + PANEL) * BLOCK_K);
+    float* const tileScratch = panelScratch + PANEL * BLOCK_K;
+    for (int64_t step = 0; step < steps; step++) {
+      const int64_t k0 = partStart(K, steps, step), depth = partStart(K, steps, step + 1) - k0;
+      for (int64_t t = 0; t < tiles; t++) {
+        const int64_t from = partStart(rows, tiles, t), size = partStart(rows, tiles, t + 1) - from;
+        packTile(a, lda, transposeA, first + from, size, k0, depth, tileScratch + from * depth);
+      }
+      for (int64_t panel = firstPanel; panel < lastPanel; panel++) {
+        const int64_t columns = std::min(PANEL, N - panel * PANEL);
+        const float* at = panelScratch;
+        if (b.form == Form::PACKED)
+          at = b.at + (panel * K + k0) * PANEL;
+        else
+          packPanel(b, panel * PANEL, columns, k0, depth, panelScratch);
         for (int64_t t = 0; t < tiles; t++) {
-          const int64_t from = rows * t / tiles, size = rows * (t + 1) / tiles - from;
-          packTile(a, lda, transposeA, first + from, static_cast<int>(size), k0, depth, scratch.data() + from * depth);
-        }
-        for (int64_t panel = firstPanel; panel < lastPanel; panel++) {
-          const float* b = packed + panel * PANEL * K + k0 * PANEL;
-          const int64_t columns = std::min(PANEL, N - panel * PANEL);
-          for (int64_t t = 0; t < tiles; t++) {
-            const int64_t from = rows * t / tiles, size = rows * (t + 1) / tiles - from;
-            AllTiles::of[size](scratch.data() + from * depth, b, depth, c + (first + from) * ldc + panel * PANEL, ldc, columns,
-                               accumulate || k0 > 0);
-          }
+          const int64_t from = partStart(rows, tiles, t), size = partStart(rows, tiles, t + 1) - from;
+          AllTiles::of[size](tileScratch + from * depth, at, depth, c + (first + from) * ldc + panel * PANEL, ldc, columns,
+                             accumulate || step > 0);
         }
       }
     }
   });
 }
 
-/** b, packed: K, N, transposed. */
-static void packMatrix(Arrays arrays, Numbers numbers) {
-  pack(static_cast<const float*>(arrays[0]), static_cast<float*>(arrays[1]), static_cast<int64_t>(numbers[0]),
-       static_cast<int64_t>(numbers[1]), numbers[2] != 0);
+/** How b comes from JavaScript: 0 as it is, 1 transposed, 2 packed. */
+static inline Operand operandOf(const void* at, double form, int64_t K, int64_t N) {
+  const auto* values = static_cast<const float*>(at);
+  if (form == 2) return {values, 0, Form::PACKED};
+  return form == 1 ? Operand{values, K, Form::TRANSPOSED} : Operand{values, N, Form::PLAIN};
 }
 
-/** a, packed b, c: M, N, K, transposeA. */
-static void matMulPacked(Arrays arrays, Numbers numbers) {
+/** b, packed: K, N, form. */
+static void packMatrix(Arrays arrays, Numbers numbers) {
+  const auto K = static_cast<int64_t>(numbers[0]), N = static_cast<int64_t>(numbers[1]);
+  pack(operandOf(arrays[0], numbers[2], K, N), static_cast<float*>(arrays[1]), K, N);
+}
+
+/** a, b, c: M, N, K, transposeA, form of b. */
+static void matMul(Arrays arrays, Numbers numbers) {
   const auto M = static_cast<int64_t>(numbers[0]), N = static_cast<int64_t>(numbers[1]), K = static_cast<int64_t>(numbers[2]);
   const bool transposeA = numbers[3] != 0;
-  gemm(static_cast<const float*>(arrays[0]), transposeA ? M : K, transposeA, static_cast<const float*>(arrays[1]),
-           static_cast<float*>(arrays[2]), N, M, N, K, false);
+  gemm(static_cast<const float*>(arrays[0]), transposeA ? M : K, transposeA, operandOf(arrays[1], numbers[4], K, N),
+       static_cast<float*>(arrays[2]), N, M, N, K, false);
 }
 
 /** a [batchA, ...], b [batchB, ...], c [batch, M, N]: batch, batchA, batchB, M, N, K, transposeA, transposeB; batchA, batchB 1 or batch. */
@@ -197,20 +254,11 @@ static void batchMatMul(Arrays arrays, Numbers numbers) {
   const auto batch = static_cast<int64_t>(numbers[0]);
   const int64_t stepA = numbers[1] == 1 ? 0 : 1, stepB = numbers[2] == 1 ? 0 : 1;
   const auto M = static_cast<int64_t>(numbers[3]), N = static_cast<int64_t>(numbers[4]), K = static_cast<int64_t>(numbers[5]);
-  const bool transposeA = numbers[6] != 0, transposeB = numbers[7] != 0;
-  const auto product = [=](int64_t begin, int64_t end) {
-    thread_local std::vector<float> packed;
-    if (static_cast<int64_t>(packed.size()) < packedSize(K, N)) packed.resize(static_cast<size_t>(packedSize(K, N)));
-    float* const to = packed.data();
-    for (int64_t i = begin; i < end; i++) {
-      if (stepB != 0 || i == begin) pack(b + i * stepB * K * N, to, K, N, transposeB);
-      gemm(a + i * stepA * M * K, transposeA ? M : K, transposeA, to, c + i * M * N, N, M, N, K, false);
-    }
-  };
-  if (batch == 1)
-    product(0, 1);
-  else
-    parallelFor(batch, M * N * K / 4 + 1, product);
+  const bool transposeA = numbers[6] != 0;
+  const double form = numbers[7];
+  parallelTasks(batch, M * N * K / 4 + 1, [=](int64_t i) {
+    gemm(a + i * stepA * M * K, transposeA ? M : K, transposeA, operandOf(b + i * stepB * K * N, form, K, N), c + i * M * N, N, M, N, K, false);
+  });
 }
 
 /** The same in double precision, sum by sum. */

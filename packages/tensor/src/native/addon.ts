@@ -18,8 +18,10 @@ export interface Addon {
   threads(): number;
   /** Sets it for the process, from 1 to 256. */
   setThreads(threads: number): void;
-  /** A measured bound of the processor: float32 operations in a second, in 1e9. */
-  peakGflops?(): number;
+  /** Memory of so many bytes, of any content; `undefined` where the runtime takes no memory from outside. */
+  allocate(bytes: number): ArrayBuffer | undefined;
+  /** Gives the memory of `allocate` back at once; the buffer is empty from then on. */
+  free(buffer: ArrayBuffer): void;
 }
 
 const require = createRequire(import.meta.url);
@@ -55,10 +57,12 @@ const rebuild =
   '`npm rebuild @soft-tokens/tensor`, or `pnpm approve-builds` and `pnpm rebuild @soft-tokens/tensor`, ' +
   'or in the repository `node packages/tensor/native/build.mjs --strict`';
 
+const parts = ['kernels', 'instructionSet', 'threads', 'setThreads', 'allocate', 'free'] as const;
+
 function checkAddon(addon: Partial<Addon>): Addon {
-  const { kernels, instructionSet, threads, setThreads } = addon;
-  if (kernels && instructionSet && threads && setThreads) return addon as Addon;
-  throw new Error(`expected kernels, instructionSet, threads, setThreads, got ${Object.keys(addon).join(', ')}`);
+  const missing = parts.filter((part) => !addon[part]);
+  if (missing.length === 0) return addon as Addon;
+  throw new Error(`expected ${parts.join(', ')}, got no ${missing.join(', ')}`);
 }
 
 /** What native/build.mjs left about its failure. */

@@ -2,13 +2,12 @@
 // there until a C++ kernel takes its place.
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import type { NativeKernels } from './addon.js';
+import type { EngineMemory } from '../engine.js';
+import type { Addon, NativeKernels } from './addon.js';
+import { BufferPool } from './pool.js';
 
 /** The values of a tensor, where they lie. */
 type Values = Float32Array | Int32Array | Uint8Array;
-
-/** Rows of 32 columns: how the product kernel takes its second operand (native/ops/matMul.h). */
-const PANEL = 32;
 
 /** A call of a kernel as tfjs makes it. */
 export interface Call {
@@ -23,83 +22,177 @@ export interface Call {
 /** Computes one kernel. */
 export type Run = (call: Call) => tf.TensorInfo | tf.TensorInfo[];
 
-/** What is kept beside a tensor's values for as long as they live. */
-interface Packed {
-  /** Of the matrix as it is, `[K, N]`. */
-  plain?: Float32Array;
-  /** Of its transpose: the matrix is `[N, K]`. */
-  transposed?: Float32Array;
+/** How the second operand of a product lies in memory (native/ops/matMul.h). */
+export const PLAIN = 0;
+export const TRANSPOSED = 1;
+export const PACKED = 2;
+
+/** A panel of the packed form: so many columns. */
+const PANEL = 32;
+
+/** Up to so many rows, packing the matrix anew costs more than the product with it. */
+const FEW_ROWS = 128;
+
+/** The second operand of a product. */
+export interface Operand {
+  values: Values;
+  form: typeof TRANSPOSED | typeof PACKED;
+}
+
+/** What tfjs's backend keeps of a tensor, and what we keep beside it. */
+interface TensorData {
+  values: Values;
+  refCount: number;
+  complexTensorInfos?: { real: tf.TensorInfo; imag: tf.TensorInfo };
+  /** The pool's memory under the values; gone once others than our kernels may hold on to them. */
+  block?: ArrayBuffer | undefined;
+  /** The transpose of the matrix, packed: kept from its first product with few rows on, as long as the values live. */
+  packed?: Memory | undefined;
+}
+
+/** An array, and the pool's memory under it. */
+interface Memory {
+  values: Float32Array;
+  block: ArrayBuffer | undefined;
+}
+
+/** Everything that reads a tensor's values through tfjs comes by `get`, and may keep them. */
+class Storage extends tf.DataStorage<TensorData> {
+  readonly #pool: BufferPool;
+
+  constructor(backend: NativeBackend, pool: BufferPool) {
+    super(backend, tf.engine());
+    this.#pool = pool;
+  }
+
+  override get(dataId: tf.DataId): TensorData {
+    const data = super.get(dataId);
+    if (data?.block) this.#pool.leave(data.block);
+    if (data) data.block = undefined;
+    return data;
+  }
+
+  /** For those who keep nothing. */
+  peek(dataId: tf.DataId): TensorData {
+    return super.get(dataId);
+  }
 }
 
 export class NativeBackend extends MathBackendCPU {
   readonly #kernels: NativeKernels;
-  /** By data id, which dies with the tensor's values: an update of a parameter brings a new one. */
-  readonly #packed = new WeakMap<object, Packed>();
-  readonly #seen = new WeakSet<object>();
-  #scratch = new Float32Array(0);
+  readonly #pool: BufferPool;
 
-  constructor(kernels: NativeKernels) {
+  constructor({ kernels, allocate, free }: Addon) {
     super();
     this.#kernels = kernels;
+    this.#pool = new BufferPool({ allocate, free });
+    this.data = new Storage(this, this.#pool) as unknown as MathBackendCPU['data'];
     // Or tfjs's backend greets on the console at its first use.
     (this as unknown as { firstUse: boolean }).firstUse = false;
   }
 
+  /** Of all tensors larger than 1 kB that a native kernel made. */
+  get engineMemory(): EngineMemory {
+    return this.#pool.memory;
+  }
+
+  #peek(dataId: tf.DataId): TensorData {
+    return (this.data as unknown as Storage).peek(dataId);
+  }
+
   /** The values of a tensor, as a kernel reads them: float32 in a Float32Array, int32 in an Int32Array. */
   values({ dataId, dtype }: tf.TensorInfo): Values {
-    const values = this.data.get(dataId).values as Values;
+    const { values } = this.#peek(dataId);
     // tfjs's cast changes the type alone, and its JavaScript kernels take plain arrays too.
     if (dtype === 'float32' && !(values instanceof Float32Array)) return Float32Array.from(values);
     if (dtype === 'int32' && !(values instanceof Int32Array)) return Int32Array.from(values);
     return values;
   }
 
-  /** A new tensor, for a kernel to fill. */
+  /** A new tensor, of any content: for a kernel to fill. */
   output(shape: number[], dtype: 'float32' | 'int32' = 'float32'): tf.TensorInfo {
     const size = tf.util.sizeFromShape(shape);
-    return this.makeTensorInfo(shape, dtype, dtype === 'float32' ? new Float32Array(size) : new Int32Array(size));
+    const block = this.#pool.take(4 * size);
+    const ArrayType = dtype === 'float32' ? Float32Array : Int32Array;
+    const info = this.makeTensorInfo(shape, dtype, block ? new ArrayType(block, 0, size) : new ArrayType(size));
+    if (block) this.#peek(info.dataId).block = block;
+    return info;
   }
 
-  /** A matrix as the product kernel takes it, kept as long as the matrix lives. */
-  packed(matrix: tf.TensorInfo, form: keyof Packed): Float32Array {
-    let held = this.#packed.get(matrix.dataId);
-    if (!held) {
-      held = {};
-      this.#packed.set(matrix.dataId, held);
+  override refCount(dataId: tf.DataId): number {
+    return this.data.has(dataId) ? this.#peek(dataId).refCount : 0;
+  }
+
+  override incRef(dataId: tf.DataId): void {
+    this.#peek(dataId).refCount++;
+  }
+
+  override decRef(dataId: tf.DataId): void {
+    if (this.data.has(dataId)) this.#peek(dataId).refCount--;
+  }
+
+  override disposeData(dataId: tf.DataId, force = false): boolean {
+    if (!this.data.has(dataId)) return true;
+    const data = this.#peek(dataId);
+    data.refCount--;
+    if (!force && data.refCount > 0) return false;
+    if (data.complexTensorInfos) {
+      this.disposeData(data.complexTensorInfos.real.dataId, true);
+      this.disposeData(data.complexTensorInfos.imag.dataId, true);
     }
-    held[form] ??= this.#pack(matrix, form, new Float32Array(packedSize(matrix, form)));
-    return held[form];
+    if (data.block) this.#pool.give(data.block);
+    if (data.packed?.block) this.#pool.give(data.packed.block);
+    this.data.delete(dataId);
+    return true;
   }
 
-  /** The same where it is kept already; else packed for this one call, good until the next. */
-  packedOnce(matrix: tf.TensorInfo, form: keyof Packed): Float32Array {
-    const kept = this.#packed.get(matrix.dataId)?.[form];
-    if (kept) return kept;
-    const size = packedSize(matrix, form);
-    if (this.#scratch.length < size) this.#scratch = new Float32Array(size);
-    return this.#pack(matrix, form, this.#scratch);
+  /** A copy for values in the pool's memory, which other tensors will come to lie in. */
+  override readSync(dataId: tf.DataId): tf.BackendValues {
+    const { block, values } = this.#peek(dataId);
+    return block ? values.slice() : super.readSync(dataId);
   }
 
-  /** The same for a matrix that may come once or often: packed for the call at first, kept from its second use on. */
-  packedIfReused(matrix: tf.TensorInfo, form: keyof Packed): Float32Array {
-    if (this.#seen.has(matrix.dataId)) return this.packed(matrix, form);
-    this.#seen.add(matrix.dataId);
-    return this.packedOnce(matrix, form);
+  /** The transpose of a weight `[N, K]`, to multiply so many rows with. */
+  transposed(weight: tf.TensorInfo, rows: number): Operand {
+    // A weight whose gradient will be taken is about to change: memory is worth more then.
+    if (takesGradient()) this.#unpack(weight);
+    const data = this.#peek(weight.dataId);
+    if (!data.packed && rows <= FEW_ROWS && !takesGradient()) data.packed = this.#pack(weight);
+    return data.packed
+      ? { values: data.packed.values, form: PACKED }
+      : { values: this.values(weight), form: TRANSPOSED };
   }
 
-  #pack(matrix: tf.TensorInfo, form: keyof Packed, to: Float32Array): Float32Array {
-    const [K, N] = operandShape(matrix, form);
-    this.#kernels.packMatrix!([this.values(matrix), to], [K, N, form === 'transposed' ? 1 : 0]);
-    return to;
+  /** Runs `f` with an array of any content, good until it returns. */
+  withScratch<R>(size: number, f: (scratch: Float32Array) => R): R {
+    const { values, block } = this.#memory(size);
+    try {
+      return f(values);
+    } finally {
+      if (block) this.#pool.give(block);
+    }
+  }
+
+  #unpack(weight: tf.TensorInfo): void {
+    const data = this.#peek(weight.dataId);
+    if (data.packed?.block) this.#pool.give(data.packed.block);
+    data.packed = undefined;
+  }
+
+  #pack(weight: tf.TensorInfo): Memory {
+    const [N, K] = weight.shape as [number, number];
+    const memory = this.#memory(Math.ceil(N / PANEL) * PANEL * K);
+    this.#kernels.packMatrix!([this.values(weight), memory.values], [K, N, TRANSPOSED]);
+    return memory;
+  }
+
+  #memory(size: number): Memory {
+    const block = this.#pool.take(4 * size);
+    return { values: block ? new Float32Array(block, 0, size) : new Float32Array(size), block };
   }
 }
 
-function operandShape({ shape }: tf.TensorInfo, form: keyof Packed): [K: number, N: number] {
-  const [rows, columns] = shape as [number, number];
-  return form === 'plain' ? [rows, columns] : [columns, rows];
-}
-
-function packedSize(matrix: tf.TensorInfo, form: keyof Packed): number {
-  const [K, N] = operandShape(matrix, form);
-  return Math.ceil(N / PANEL) * PANEL * K;
+/** Whether what is computed now is part of a forward pass whose gradient will be taken. */
+function takesGradient(): boolean {
+  return (tf.engine().state as unknown as { gradientDepth: number }).gradientDepth > 0;
 }

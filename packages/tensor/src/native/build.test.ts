@@ -22,7 +22,7 @@ static napi_value init(napi_env env, napi_value exports) {
   napi_set_named_property(env, exports, "kernels", kernels);
   napi_create_string_utf8(env, "generic", NAPI_AUTO_LENGTH, &value);
   napi_set_named_property(env, exports, "instructionSet", value);
-  for (const char* name : {"threads", "setThreads"}) {
+  for (const char* name : {"threads", "setThreads", "allocate", "free"}) {
     napi_create_function(env, name, NAPI_AUTO_LENGTH, nothing, nullptr, &value);
     napi_set_named_property(env, exports, name, value);
   }

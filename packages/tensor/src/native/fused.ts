@@ -1,6 +1,6 @@
 // The fused operations of src/ops by C++ kernels; the order of arrays and numbers is that of native/ops.
 import * as tf from '@tensorflow/tfjs-core';
-import type { Run } from './backend.js';
+import { PLAIN, type Run } from './backend.js';
 
 const width = ({ shape }: tf.TensorInfo): number => shape.at(-1) ?? 1;
 const size = ({ shape }: tf.TensorInfo): number => tf.util.sizeFromShape(shape);
@@ -13,23 +13,31 @@ function checkedIds(where: string, ids: ArrayLike<number>, V: number): void {
   }
 }
 
+/** Logits that the head's kernels hold at a time: 64 MB. */
+const CHUNK = 2 ** 24;
+
+/** Rows of a chunk, alike in size, and the distance of their logits: no power of two, for the sake of the caches. */
+function chunks(N: number, V: number): { C: number; S: number } {
+  const S = Math.ceil(V / 16) * 16 + 16;
+  const count = Math.max(1, Math.ceil((N * S) / CHUNK));
+  return { C: Math.ceil(N / count), S };
+}
+
 export const fusedKernels: Record<string, Run> = {
   Linear({ inputs: { x, weight }, backend, kernels }) {
     const [M, K] = x!.shape as [number, number];
     const N = weight!.shape[0]!;
     const y = backend.output([M, N]);
-    kernels.matMulPacked!([backend.values(x!), backend.packed(weight!, 'transposed'), backend.values(y)], [M, N, K, 0]);
+    const { values, form } = backend.transposed(weight!, M);
+    kernels.matMul!([backend.values(x!), values, backend.values(y)], [M, N, K, 0, form]);
     return y;
   },
   LinearGrad({ inputs: { dy, x, weight }, backend, kernels }) {
     const [M, K] = x!.shape as [number, number];
     const N = weight!.shape[0]!;
     const [dx, dw] = [backend.output([M, K]), backend.output([N, K])];
-    kernels.matMulPacked!(
-      [backend.values(dy!), backend.packedOnce(weight!, 'plain'), backend.values(dx)],
-      [M, K, N, 0],
-    );
-    kernels.batchMatMul!([backend.values(dy!), backend.values(x!), backend.values(dw)], [1, 1, 1, N, K, M, 1, 0]);
+    kernels.matMul!([backend.values(dy!), backend.values(weight!), backend.values(dx)], [M, K, N, 0, PLAIN]);
+    kernels.matMul!([backend.values(dy!), backend.values(x!), backend.values(dw)], [N, K, M, 1, PLAIN]);
     return [dx, dw];
   },
   RmsNorm({ inputs: { x, weight }, attrs, backend, kernels }) {
@@ -110,9 +118,13 @@ export const fusedKernels: Record<string, Run> = {
     const V = weight!.shape[0]!;
     checkedIds('headLogProb', backend.values(ids!), V);
     const y = backend.output([N]);
-    kernels.headLogProb!(
-      [backend.values(hidden!), backend.packed(weight!, 'transposed'), backend.values(ids!), backend.values(y)],
-      [N, d, V, attrs.temperature as number],
+    const w = backend.transposed(weight!, N);
+    const { C, S } = chunks(N, V);
+    backend.withScratch(C * S, (scratch) =>
+      kernels.headLogProb!(
+        [backend.values(hidden!), w.values, backend.values(ids!), scratch, backend.values(y)],
+        [N, d, V, 0, C, S, attrs.temperature as number, w.form],
+      ),
     );
     return y;
   },
@@ -121,17 +133,16 @@ export const fusedKernels: Record<string, Run> = {
     const V = weight!.shape[0]!;
     checkedIds('headLogProb', backend.values(ids!), V);
     const [dhidden, dw] = [backend.output([N, d]), backend.output([V, d])];
-    kernels.headLogProbGrad!(
-      [
-        backend.values(dy!),
-        backend.values(hidden!),
-        backend.packed(weight!, 'transposed'),
-        backend.packedOnce(weight!, 'plain'),
-        backend.values(ids!),
-        backend.values(dhidden),
-        backend.values(dw),
-      ],
-      [N, d, V, attrs.temperature as number],
+    const w = backend.values(weight!);
+    const { C, S } = chunks(N, V);
+    backend.withScratch(C * S, (scratch) =>
+      kernels.headLogProbGrad!(
+        [
+          ...[backend.values(dy!), backend.values(hidden!), w, backend.values(ids!), scratch],
+          ...[backend.values(dhidden), backend.values(dw)],
+        ],
+        [N, d, V, 0, C, S, attrs.temperature as number],
+      ),
     );
     return [dhidden, dw];
   },
@@ -139,14 +150,13 @@ export const fusedKernels: Record<string, Run> = {
     const [N, d] = hidden!.shape as [number, number];
     const [V, e] = embedding!.shape as [number, number];
     const mixture = backend.output([N, e]);
-    kernels.headMixture!(
-      [
-        backend.values(hidden!),
-        backend.packed(weight!, 'transposed'),
-        backend.packed(embedding!, 'plain'),
-        backend.values(mixture),
-      ],
-      [N, d, V, e, attrs.temperature as number],
+    const w = backend.transposed(weight!, N);
+    const { C, S } = chunks(N, V);
+    backend.withScratch(C * S, (scratch) =>
+      kernels.headMixture!(
+        [backend.values(hidden!), w.values, backend.values(embedding!), scratch, backend.values(mixture)],
+        [N, d, V, e, C, S, attrs.temperature as number, w.form],
+      ),
     );
     return mixture;
   },
@@ -154,16 +164,16 @@ export const fusedKernels: Record<string, Run> = {
     const [N, d] = hidden!.shape as [number, number];
     const [V, e] = embedding!.shape as [number, number];
     const outputs = [backend.output([N, d]), backend.output([V, d]), backend.output([V, e])];
-    kernels.headMixtureGrad!(
-      [
-        backend.values(dy!),
-        backend.values(hidden!),
-        backend.packed(weight!, 'transposed'),
-        backend.packedOnce(weight!, 'plain'),
-        backend.packed(embedding!, 'transposed'),
-        ...outputs.map((tensor) => backend.values(tensor)),
-      ],
-      [N, d, V, e, attrs.temperature as number],
+    const w = backend.values(weight!);
+    const { C, S } = chunks(N, V);
+    backend.withScratch(2 * C * S, (scratch) =>
+      kernels.headMixtureGrad!(
+        [
+          ...[backend.values(dy!), backend.values(hidden!), w, backend.values(embedding!), scratch],
+          ...outputs.map((tensor) => backend.values(tensor)),
+        ],
+        [N, d, V, e, C, S, attrs.temperature as number],
+      ),
     );
     return outputs;
   },

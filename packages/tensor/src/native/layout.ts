@@ -12,6 +12,32 @@ interface Axis {
 type DType = 'float32' | 'int32';
 
 export const layoutKernels: Record<string, Run> = {
+  Reshape({ inputs, attrs, backend }) {
+    const x = inputs.x!;
+    const size = sizeOf(x.shape);
+    const shape = tf.util.inferFromImplicitShape(attrs.shape as number[], size);
+    tf.util.assert(
+      size === sizeOf(shape),
+      () =>
+        `The new shape (${shape}) has ${sizeOf(shape)} elements and the old shape (${x.shape}) has ${size} elements`,
+    );
+    backend.incRef(x.dataId);
+    return { dataId: x.dataId, shape, dtype: x.dtype };
+  },
+  ExpandDims({ inputs, attrs, backend }) {
+    const x = inputs.input!;
+    const dim = attrs.dim as number;
+    tf.util.assert(
+      -(x.shape.length + 1) <= dim && dim <= x.shape.length,
+      () => `Axis must be in the interval [${-(x.shape.length + 1)}, ${x.shape.length}]`,
+    );
+    backend.incRef(x.dataId);
+    return {
+      dataId: x.dataId,
+      shape: x.shape.toSpliced(dim < 0 ? x.shape.length + dim + 1 : dim, 0, 1),
+      dtype: x.dtype,
+    };
+  },
   Slice(call) {
     const { inputs, attrs, fallback } = call;
     const x = inputs.x!;

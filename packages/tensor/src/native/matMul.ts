@@ -1,6 +1,6 @@
 // Matrix products of tfjs by the product kernel.
 import * as tf from '@tensorflow/tfjs-core';
-import type { Run } from './backend.js';
+import { PLAIN, type Run, TRANSPOSED } from './backend.js';
 
 export const matMulKernels: Record<string, Run> = {
   BatchMatMul({ inputs: { a, b }, attrs, backend, kernels, fallback }) {
@@ -15,14 +15,9 @@ export const matMulKernels: Record<string, Run> = {
     const [Kb, N] = operand(b!.shape, transposeB);
     if (K !== Kb) return fallback();
     const c = backend.output([...tf.broadcast_util.assertAndGetBroadcastShape(batchA, batchB), M, N]);
-    if (sizeA === 1 && b!.shape.length === 2) {
-      const packed = backend.packedIfReused(b!, transposeB ? 'transposed' : 'plain');
-      kernels.matMulPacked!([backend.values(a!), packed, backend.values(c)], [M, N, K, transposeA ? 1 : 0]);
-      return c;
-    }
     kernels.batchMatMul!(
       [backend.values(a!), backend.values(b!), backend.values(c)],
-      [Math.max(sizeA, sizeB), sizeA, sizeB, M, N, K, transposeA ? 1 : 0, transposeB ? 1 : 0],
+      [Math.max(sizeA, sizeB), sizeA, sizeB, M, N, K, transposeA ? 1 : 0, transposeB ? TRANSPOSED : PLAIN],
     );
     return c;
   },

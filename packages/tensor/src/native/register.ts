@@ -19,7 +19,7 @@ let addon: Addon | undefined;
 export function registerNative(): Addon {
   if (addon) return addon;
   const loaded = loadAddon();
-  tf.registerBackend('native', () => new NativeBackend(loaded.kernels), 0);
+  tf.registerBackend('native', () => new NativeBackend(loaded), 0);
   tf.copyRegisteredKernels('cpu', 'native');
   const tables = [fusedKernels, matMulKernels, elementwiseKernels, reduceKernels, layoutKernels];
   for (const [kernelName, run] of tables.flatMap((table) => Object.entries(table))) register(kernelName, run, loaded);

@@ -1,0 +1,125 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { describe, expect, test } from 'vitest';
+import { engineMemory, useEngine } from '../engine.js';
+import { BufferPool } from './pool.js';
+
+const MIB = 2 ** 20;
+
+/** An allocator that keeps account. */
+function counting() {
+  const freed: ArrayBuffer[] = [];
+  let allocated = 0;
+  const allocate = (bytes: number) => {
+    allocated += bytes;
+    return new ArrayBuffer(bytes);
+  };
+  return { allocator: { allocate, free: (block: ArrayBuffer) => freed.push(block) }, freed, bytes: () => allocated };
+}
+
+describe('BufferPool', () => {
+  test('a block given back is the next of like size', () => {
+    const pool = new BufferPool(counting().allocator);
+    const block = pool.take(100_000)!;
+    pool.give(block);
+    expect(pool.take(99_000)).toBe(block);
+    expect(pool.take(99_000)).not.toBe(block);
+  });
+
+  test('a block has room, and wastes at most an eighth', () => {
+    const pool = new BufferPool(counting().allocator);
+    for (const bytes of [1024, 1025, 5000, 65_536, 65_537, 1_000_000, 123_456_789]) {
+      const { byteLength } = pool.take(bytes)!;
+      expect(byteLength).toBeGreaterThanOrEqual(bytes);
+      expect(byteLength).toBeLessThanOrEqual(bytes * 1.125);
+    }
+  });
+
+  test('few bytes are left to the caller', () => {
+    expect(new BufferPool(counting().allocator).take(100)).toBeUndefined();
+  });
+
+  test('live and idle never exceed the most that was alive, and the longest idle goes first', () => {
+    const { allocator, freed } = counting();
+    const pool = new BufferPool(allocator);
+    const blocks = [100, 90, 80].map((size) => pool.take(size * MIB)!);
+    const most = pool.memory.peak;
+    for (const block of blocks) pool.give(block);
+    expect(pool.memory).toMatchObject({ live: 0, idle: most, peak: most });
+    for (const size of [60, 53, 46, 39, 32]) {
+      pool.take(size * MIB);
+      const { live, idle, peak } = pool.memory;
+      expect(live + idle).toBeLessThanOrEqual(most);
+      expect(peak).toBe(most);
+    }
+    expect(freed[0]).toBe(blocks[0]);
+  });
+
+  test('a block that somebody may still read is not counted, and not used again', () => {
+    const pool = new BufferPool(counting().allocator);
+    const block = pool.take(1000_000)!;
+    pool.leave(block);
+    expect(pool.memory).toMatchObject({ live: 0, idle: 0 });
+    expect(pool.take(1000_000)).not.toBe(block);
+  });
+
+  test('where the runtime takes no memory from outside, the caller makes its own', () => {
+    const pool = new BufferPool({ allocate: () => undefined, free: () => {} });
+    expect(pool.take(1000_000)).toBeUndefined();
+    expect(pool.memory).toEqual({ live: 0, idle: 0, peak: 0 });
+  });
+});
+
+const native = await useEngine('native').then(
+  () => true,
+  (error: Error) => {
+    console.warn(`skipped: ${error.message}`);
+    return false;
+  },
+);
+
+describe.skipIf(!native)('memory of the native engine', () => {
+  const values = (x: tf.Tensor) => Array.from(x.dataSync());
+  const n = 10_000;
+
+  test('what was read stays as it was, whatever is computed afterwards', () => {
+    const x = tf.tidy(() => tf.add(tf.ones([n]), 1));
+    const read = x.dataSync();
+    x.dispose();
+    const next = tf.tidy(() => tf.add(tf.ones([n]), 41));
+    expect(values(next)[0]).toBe(42);
+    expect(read.every((value) => value === 2)).toBe(true);
+    next.dispose();
+  });
+
+  test('a tensor that shares memory keeps it: reshaped, cloned, cast, kept as a variable', () => {
+    const make = () => tf.add(tf.ones([n]), 1);
+    const sharing: [string, (x: tf.Tensor) => tf.Tensor][] = [
+      ['reshape', (x) => tf.reshape(x, [100, -1])],
+      ['expandDims', (x) => tf.expandDims(x)],
+      ['clone', (x) => tf.clone(x)],
+      ['cast', (x) => tf.cast(tf.cast(x, 'int32'), 'float32')],
+      ['variable', (x) => tf.variable(x)],
+      ['real', (x) => tf.real(tf.complex(x, x))],
+    ];
+    for (const [name, share] of sharing) {
+      const x = make();
+      const shared = share(x);
+      x.dispose();
+      const other = tf.tidy(() => tf.add(tf.ones([n]), 41)); // would take the memory if it were free
+      expect(
+        values(shared).every((value) => value === 2),
+        name,
+      ).toBe(true);
+      tf.dispose([shared, other]);
+    }
+  });
+
+  test('a step after a step takes no more memory', () => {
+    const step = () =>
+      tf.tidy(() => tf.sum(tf.matMul(tf.ones([300, 300]), tf.add(tf.ones([300, 300]), 1))).dataSync()[0]);
+    expect(step()).toBe(300 ** 3 * 2);
+    const { live, peak } = engineMemory();
+    for (let i = 0; i < 20; i++) step();
+    expect(engineMemory()).toMatchObject({ live, peak });
+  });
+});
