@@ -81,7 +81,8 @@ function linkFlags(prebuilt) {
     return ['-bundle', '-undefined', 'dynamic_lookup', '-pthread', ...(prebuilt ? ['-Wl,-x'] : [])];
   }
   // `now`: a symbol that is missing shows when the addon is loaded, not when a kernel is called.
-  const flags = ['-shared', '-Wl,-z,now', '-pthread'];
+  // `nodelete`: its threads go on when the last worker thread that loaded it ends, and their code with them.
+  const flags = ['-shared', '-Wl,-z,now', '-Wl,-z,nodelete', '-pthread'];
   // A prebuilt addon brings its C++ library along, because that of the machine may be older.
   return prebuilt ? [...flags, '-s', '-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL'] : flags;
 }
