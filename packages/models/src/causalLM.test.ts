@@ -1,7 +1,7 @@
 import { useEngine } from '@soft-tokens/tensor';
-import { eachEngine, expectClose } from '@soft-tokens/testing';
+import { eachEngine, enginesUnderTest, expectClose } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { type CausalLM, createCausalLM, initialWeights, type WeightValues } from './causalLM.js';
 import { llama } from './llama.js';
 import { embedded } from './test/parity.js';
@@ -204,115 +204,119 @@ eachEngine(useEngine, (engine) => {
   });
 });
 
-describe('on one engine', () => {
-  beforeAll(() => useEngine('cpu'));
+eachEngine(
+  useEngine,
+  () => {
+    test('parameterCount counts every parameter once', () => {
+      // E 11·8; a layer 2·8 + q, o 8·8 each + k, v 4·8 each + 3·8·12; the last norm 8
+      const layer = 16 + 2 * 64 + 2 * 32 + 3 * 96;
+      const tied = tiny();
+      const untied = tiny({ tie_word_embeddings: false });
+      expect(tied.parameterCount).toBe(88 + 2 * layer + 8);
+      expect(untied.parameterCount).toBe(tied.parameterCount + 88);
+      expect(tied.config.tie_word_embeddings).toBe(true);
+      tied.dispose();
+      untied.dispose();
+    });
 
-  test('parameterCount counts every parameter once', () => {
-    // E 11·8; a layer 2·8 + q, o 8·8 each + k, v 4·8 each + 3·8·12; the last norm 8
-    const layer = 16 + 2 * 64 + 2 * 32 + 3 * 96;
-    const tied = tiny();
-    const untied = tiny({ tie_word_embeddings: false });
-    expect(tied.parameterCount).toBe(88 + 2 * layer + 8);
-    expect(untied.parameterCount).toBe(tied.parameterCount + 88);
-    expect(tied.config.tie_word_embeddings).toBe(true);
-    tied.dispose();
-    untied.dispose();
-  });
-
-  test('two models live side by side, and dispose frees everything', () => {
-    const before = tf.memory().numTensors;
-    const models = [tiny(), tiny()];
-    for (const model of models) model.dispose();
-    expect(tf.memory().numTensors).toBe(before);
-  });
-
-  test('outside tf.tidy every operation leaves its result and nothing else', () => {
-    const model = tiny();
-    const ids = tf.tensor2d([[1, 2]], undefined, 'int32');
-    const inputs = model.embed(ids) as tf.Tensor3D;
-    const oneHot = tf.oneHot(ids, 11, 1, 0, 'float32');
-    const operations = [
-      () => model.embed(ids),
-      () => model.mix(oneHot),
-      () => model.forward(inputs),
-      () => model.head.logits(inputs),
-      () => model.head.logProb(inputs, ids, 1),
-      () => model.head.mixture(inputs, 1),
-    ];
-    for (const operation of operations) {
+    test('two models live side by side, and dispose frees everything', () => {
       const before = tf.memory().numTensors;
-      operation().dispose();
-      expect(tf.memory().numTensors, String(operation)).toBe(before);
-    }
-    tf.dispose([ids, inputs, oneHot]);
-    model.dispose();
-  });
+      const models = [tiny(), tiny()];
+      for (const model of models) model.dispose();
+      expect(tf.memory().numTensors).toBe(before);
+    });
 
-  test('initialWeights: by seed; the asked-for spread; norms 1', () => {
-    const raw = { ...config, vocab_size: 2000, initializer_range: 0.02 };
-    const [a, b, other] = [1, 1, 2].map((seed) => initialWeights(llama, raw, seed));
-    expect(a).toEqual(b);
-    const table = a!['model.embed_tokens.weight']!.values;
-    expect(table).not.toEqual(other!['model.embed_tokens.weight']!.values);
-    expect(Math.sqrt(table.reduce((sum, x) => sum + x * x, 0) / table.length)).toBeCloseTo(0.02, 3);
-    expect(a!['model.norm.weight']!.values).toEqual(new Float32Array(8).fill(1));
-    const q = (layer: number) => a![`model.layers.${layer}.self_attn.q_proj.weight`]!.values;
-    expect(q(0)).not.toEqual(q(1));
-    expect(a!['lm_head.weight']).toBeUndefined();
-    const biased = initialWeights(llama, { ...raw, attention_bias: true, tie_word_embeddings: false }, 1);
-    expect(biased['model.layers.1.self_attn.o_proj.bias']!.values).toEqual(new Float32Array(8));
-    expect(biased['lm_head.weight']!.shape).toEqual([2000, 8]);
-  });
+    test('outside tf.tidy every operation leaves its result and nothing else', () => {
+      const model = tiny();
+      const ids = tf.tensor2d([[1, 2]], undefined, 'int32');
+      const inputs = model.embed(ids) as tf.Tensor3D;
+      const oneHot = tf.oneHot(ids, 11, 1, 0, 'float32');
+      const operations = [
+        () => model.embed(ids),
+        () => model.mix(oneHot),
+        () => model.forward(inputs),
+        () => model.head.logits(inputs),
+        () => model.head.logProb(inputs, ids, 1),
+        () => model.head.mixture(inputs, 1),
+      ];
+      for (const operation of operations) {
+        const before = tf.memory().numTensors;
+        operation().dispose();
+        expect(tf.memory().numTensors, String(operation)).toBe(before);
+      }
+      tf.dispose([ids, inputs, oneHot]);
+      model.dispose();
+    });
 
-  test('a tied checkpoint may repeat its embedding, not contradict it; old frequencies are ignored', () => {
-    const weights = initialWeights(llama, config, 1);
-    const E = weights['model.embed_tokens.weight']!;
-    const inverse = { shape: [1], values: Float32Array.of(1) };
-    const extra = { ...weights, 'model.layers.0.self_attn.rotary_emb.inv_freq': inverse };
-    const tied = { ...config, tie_word_embeddings: true };
-    const model = createCausalLM(llama, tied, { ...extra, 'lm_head.weight': E });
-    expect(model.parameters.has('lm_head.weight')).toBe(false);
-    expect(model.parameters.size).toBe(Object.keys(weights).length);
-    model.dispose();
-    const other = { ...E, values: E.values.map((x) => x + 1) };
-    expect(() => createCausalLM(llama, tied, { ...weights, 'lm_head.weight': other })).toThrow('lm_head.weight');
-  });
+    test('initialWeights: by seed; the asked-for spread; norms 1', () => {
+      const raw = { ...config, vocab_size: 2000, initializer_range: 0.02 };
+      const [a, b, other] = [1, 1, 2].map((seed) => initialWeights(llama, raw, seed));
+      expect(a).toEqual(b);
+      const table = a!['model.embed_tokens.weight']!.values;
+      expect(table).not.toEqual(other!['model.embed_tokens.weight']!.values);
+      expect(Math.sqrt(table.reduce((sum, x) => sum + x * x, 0) / table.length)).toBeCloseTo(0.02, 3);
+      expect(a!['model.norm.weight']!.values).toEqual(new Float32Array(8).fill(1));
+      const q = (layer: number) => a![`model.layers.${layer}.self_attn.q_proj.weight`]!.values;
+      expect(q(0)).not.toEqual(q(1));
+      expect(a!['lm_head.weight']).toBeUndefined();
+      const biased = initialWeights(llama, { ...raw, attention_bias: true, tie_word_embeddings: false }, 1);
+      expect(biased['model.layers.1.self_attn.o_proj.bias']!.values).toEqual(new Float32Array(8));
+      expect(biased['lm_head.weight']!.shape).toEqual([2000, 8]);
+    });
 
-  const norm = 'model.norm.weight';
-  test.each<[string, (weights: Record<string, WeightValues>) => void, string]>([
-    ['missing', (w) => delete w[norm], `expected a tensor ${norm} [8], got none`],
-    ['extra', (w) => (w['model.foo'] = w[norm]!), 'model.foo: expected no such tensor'],
-    [
-      'misshapen',
-      (w) => (w[norm] = { shape: [2, 4], values: w[norm]!.values }),
-      `${norm}: expected shape [8], got [2,4]`,
-    ],
-    ['NaN', (w) => (w[norm]!.values[3] = Number.NaN), `${norm}: expected finite weights, got NaN at element 3`],
-    ['infinite', (w) => (w[norm]!.values[0] = Number.NEGATIVE_INFINITY), 'got -Infinity at element 0'],
-    ['integer', (w) => (w[norm] = { shape: [8], values: new Int32Array(8) as never }), 'expected floating-point'],
-  ])('refused: a weight that is %s', (_, damage, message) => {
-    const weights = initialWeights(llama, config, 1);
-    damage(weights);
-    const before = tf.memory().numTensors;
-    const create = () => createCausalLM(llama, config, weights, { where: (name) => `${name} in a.safetensors` });
-    expect(create).toThrow(message);
-    expect(create).toThrow('in a.safetensors');
-    expect(tf.memory().numTensors).toBe(before);
-  });
+    test('a tied checkpoint may repeat its embedding, not contradict it; old frequencies are ignored', () => {
+      const weights = initialWeights(llama, config, 1);
+      const E = weights['model.embed_tokens.weight']!;
+      const inverse = { shape: [1], values: Float32Array.of(1) };
+      const extra = { ...weights, 'model.layers.0.self_attn.rotary_emb.inv_freq': inverse };
+      const tied = { ...config, tie_word_embeddings: true };
+      const model = createCausalLM(llama, tied, { ...extra, 'lm_head.weight': E });
+      expect(model.parameters.has('lm_head.weight')).toBe(false);
+      expect(model.parameters.size).toBe(Object.keys(weights).length);
+      model.dispose();
+      const other = { ...E, values: E.values.map((x) => x + 1) };
+      expect(() => createCausalLM(llama, tied, { ...weights, 'lm_head.weight': other })).toThrow('lm_head.weight');
+    });
 
-  test('refused: inputs and caches that do not fit', () => {
-    const model = tiny();
-    const cache = model.createCache(Int32Array.of(0, 0));
-    expect(() => model.forward(tf.zeros([1, 2, 9]))).toThrow('expected inputs [B, T, 8] with T > 0, got [1,2,9]');
-    expect(() => model.forward(tf.zeros([1, 0, 8]))).toThrow('got [1,0,8]');
-    expect(() => model.forward(tf.zeros([1, 2, 8]), cache)).toThrow('expected 2 rows, as the cache has, got 1');
-    expect(() => model.forward(tf.zeros([1, 2, 8]), { ...cache, length: 0 })).toThrow('createCache()');
-    expect(() => model.mix(tf.zeros([2, 8]))).toThrow('mix: expected weights [..., 11], got [2,8]');
-    expect(() => cache.select(Int32Array.of(0, 2))).toThrow('rows[1]: expected a row in 0..1, got 2');
-    expect(() => model.createCache(Int32Array.of(0, -1))).toThrow('padding[1]: expected a count of positions, got -1');
-    cache.dispose();
-    expect(() => model.forward(tf.zeros([2, 2, 8]), cache)).toThrow('got a disposed one');
-    expect(() => cache.select(Int32Array.of(0))).toThrow('got a disposed one');
-    model.dispose();
-  });
-});
+    const norm = 'model.norm.weight';
+    test.each<[string, (weights: Record<string, WeightValues>) => void, string]>([
+      ['missing', (w) => delete w[norm], `expected a tensor ${norm} [8], got none`],
+      ['extra', (w) => (w['model.foo'] = w[norm]!), 'model.foo: expected no such tensor'],
+      [
+        'misshapen',
+        (w) => (w[norm] = { shape: [2, 4], values: w[norm]!.values }),
+        `${norm}: expected shape [8], got [2,4]`,
+      ],
+      ['NaN', (w) => (w[norm]!.values[3] = Number.NaN), `${norm}: expected finite weights, got NaN at element 3`],
+      ['infinite', (w) => (w[norm]!.values[0] = Number.NEGATIVE_INFINITY), 'got -Infinity at element 0'],
+      ['integer', (w) => (w[norm] = { shape: [8], values: new Int32Array(8) as never }), 'expected floating-point'],
+    ])('refused: a weight that is %s', (_, damage, message) => {
+      const weights = initialWeights(llama, config, 1);
+      damage(weights);
+      const before = tf.memory().numTensors;
+      const create = () => createCausalLM(llama, config, weights, { where: (name) => `${name} in a.safetensors` });
+      expect(create).toThrow(message);
+      expect(create).toThrow('in a.safetensors');
+      expect(tf.memory().numTensors).toBe(before);
+    });
+
+    test('refused: inputs and caches that do not fit', () => {
+      const model = tiny();
+      const cache = model.createCache(Int32Array.of(0, 0));
+      expect(() => model.forward(tf.zeros([1, 2, 9]))).toThrow('expected inputs [B, T, 8] with T > 0, got [1,2,9]');
+      expect(() => model.forward(tf.zeros([1, 0, 8]))).toThrow('got [1,0,8]');
+      expect(() => model.forward(tf.zeros([1, 2, 8]), cache)).toThrow('expected 2 rows, as the cache has, got 1');
+      expect(() => model.forward(tf.zeros([1, 2, 8]), { ...cache, length: 0 })).toThrow('createCache()');
+      expect(() => model.mix(tf.zeros([2, 8]))).toThrow('mix: expected weights [..., 11], got [2,8]');
+      expect(() => cache.select(Int32Array.of(0, 2))).toThrow('rows[1]: expected a row in 0..1, got 2');
+      expect(() => model.createCache(Int32Array.of(0, -1))).toThrow(
+        'padding[1]: expected a count of positions, got -1',
+      );
+      cache.dispose();
+      expect(() => model.forward(tf.zeros([2, 2, 8]), cache)).toThrow('got a disposed one');
+      expect(() => cache.select(Int32Array.of(0))).toThrow('got a disposed one');
+      model.dispose();
+    });
+  },
+  enginesUnderTest,
+);

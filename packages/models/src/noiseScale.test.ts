@@ -1,27 +1,33 @@
 import { useEngine } from '@soft-tokens/tensor';
+import { eachEngine, enginesUnderTest } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { embeddingRms, noiseScale, noiseScaleOf } from './noiseScale.js';
 
-beforeAll(() => useEngine('cpu'));
 const E = () => tf.tensor2d([[1, 0], [0, 1], [-1, -1]]); // biome-ignore format: a matrix
 
-test('golden: sqrt(4 / 6) an entry, sqrt(4 / 3) a row', () => {
-  expect(embeddingRms(E())).toBeCloseTo(0.8164965809, 10);
-  expect(noiseScale(E())).toBeCloseTo(0.2694438717, 10);
-  expect(embeddingRms(E(), 'row')).toBeCloseTo(1.1547005384, 10);
-  expect(noiseScale(E(), 0.33, 'row')).toBeCloseTo(0.3810511777, 10);
-  expect(noiseScale(E(), 0)).toBe(0);
-  expect(noiseScaleOf({ embeddingRms: 0.8164965809, hiddenSize: 2 }, 0.33, 'row')).toBeCloseTo(0.3810511777, 9);
-});
+eachEngine(
+  useEngine,
+  () => {
+    test('golden: sqrt(4 / 6) an entry, sqrt(4 / 3) a row', () => {
+      expect(embeddingRms(E())).toBeCloseTo(0.8164965809, 10);
+      expect(noiseScale(E())).toBeCloseTo(0.2694438717, 10);
+      expect(embeddingRms(E(), 'row')).toBeCloseTo(1.1547005384, 10);
+      expect(noiseScale(E(), 0.33, 'row')).toBeCloseTo(0.3810511777, 10);
+      expect(noiseScale(E(), 0)).toBe(0);
+      expect(noiseScaleOf({ embeddingRms: 0.8164965809, hiddenSize: 2 }, 0.33, 'row')).toBeCloseTo(0.3810511777, 9);
+    });
 
-test('summed in float64: a million equal entries give that entry', () => {
-  expect(embeddingRms(tf.fill([1000, 1000], 0.1))).toBeCloseTo(Math.fround(0.1), 12);
-});
+    test('summed in float64: a million equal entries give that entry', () => {
+      expect(embeddingRms(tf.fill([1000, 1000], 0.1))).toBeCloseTo(Math.fround(0.1), 12);
+    });
 
-test('refused: a negative factor, an embedding without a size', () => {
-  expect(() => noiseScale(E(), -1)).toThrow('got -1');
-  expect(() => noiseScale(E(), Number.NaN)).toThrow('got NaN');
-  expect(() => embeddingRms(tf.zeros([3, 2]))).toThrow('got rms 0');
-  expect(() => embeddingRms(tf.tensor2d([[Number.NaN]]))).toThrow('got rms NaN');
-});
+    test('refused: a negative factor, an embedding without a size', () => {
+      expect(() => noiseScale(E(), -1)).toThrow('got -1');
+      expect(() => noiseScale(E(), Number.NaN)).toThrow('got NaN');
+      expect(() => embeddingRms(tf.zeros([3, 2]))).toThrow('got rms 0');
+      expect(() => embeddingRms(tf.tensor2d([[Number.NaN]]))).toThrow('got rms NaN');
+    });
+  },
+  enginesUnderTest,
+);

@@ -3,6 +3,7 @@
 import type { CausalLM } from '@soft-tokens/models';
 import { type Action, type Completion, fuzzy, hard, type Sampler, soft } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
+import { eachEngine, enginesUnderTest } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -23,7 +24,9 @@ import {
 } from './test/slopes.js';
 import { toyModel } from './test/toy.js';
 
-beforeAll(() => useEngine('wasm'));
+// Not on `cpu`, which takes minutes for what the others do in half a minute. Its policy gradient is PyTorch's, as
+// theirs is (score.test.ts), and what it draws is what they draw (train.test.ts).
+const engines = enginesUnderTest.filter((engine) => engine !== 'cpu');
 
 /** How many standard errors a right estimate may be off, and how many a mistaken one must be. */
 const LIMIT = 3.5;
@@ -117,44 +120,50 @@ const mistakes: Record<string, { of?: 'hard' | 'mixtures'; change(model: CausalL
   },
 };
 
-describe.each(Object.entries(problems))('%s', (name, { seed, spread, make }) => {
-  let model: CausalLM;
-  let problem: Problem;
-  let directions: Direction[];
-  let truth: Estimate[];
-  let right: Direction[];
-  let completions: Completion[];
-  let others: { completions: Completion[]; right: Direction[] };
+eachEngine(
+  useEngine,
+  () => {
+    describe.each(Object.entries(problems))('%s', (name, { seed, spread, make }) => {
+      let model: CausalLM;
+      let problem: Problem;
+      let directions: Direction[];
+      let truth: Estimate[];
+      let right: Direction[];
+      let completions: Completion[];
+      let others: { completions: Completion[]; right: Direction[] };
 
-  beforeAll(async () => {
-    problem = make();
-    model = toyModel({ vocabSize: V, hiddenSize: 4, seed, spread });
-    directions = directionsOf(model, problem);
-    truth = trueSlopes(model, problem, directions);
-    completions = await draw(model, problem, SAMPLES, 3);
-    right = await ascents(model, problem, completions);
-    const fewer = await draw(model, problem, SAMPLES / 2, 4);
-    others = { completions: fewer, right: await ascents(model, problem, fewer) };
-  });
+      beforeAll(async () => {
+        problem = make();
+        model = toyModel({ vocabSize: V, hiddenSize: 4, seed, spread });
+        directions = directionsOf(model, problem);
+        truth = trueSlopes(model, problem, directions);
+        completions = await draw(model, problem, SAMPLES, 3);
+        right = await ascents(model, problem, completions);
+        const fewer = await draw(model, problem, SAMPLES / 2, 4);
+        others = { completions: fewer, right: await ascents(model, problem, fewer) };
+      });
 
-  test('the mean policy gradient is the slope of the expected reward', () => {
-    const estimates = slopesOf(right, directions);
-    for (const z of zScores(estimates, truth)) expect(Math.abs(z)).toBeLessThan(LIMIT);
-    // Sharp enough to say something: the whole interval is a third of the slope to either side.
-    const [steepest] = truth;
-    const bound = LIMIT * Math.hypot(estimates[0]!.error, steepest!.error);
-    expect(bound).toBeLessThan(Math.abs(steepest!.value) / 3);
-  });
+      test('the mean policy gradient is the slope of the expected reward', () => {
+        const estimates = slopesOf(right, directions);
+        for (const z of zScores(estimates, truth)) expect(Math.abs(z)).toBeLessThan(LIMIT);
+        // Sharp enough to say something: the whole interval is a third of the slope to either side.
+        const [steepest] = truth;
+        const bound = LIMIT * Math.hypot(estimates[0]!.error, steepest!.error);
+        expect(bound).toBeLessThan(Math.abs(steepest!.value) / 3);
+      });
 
-  const ofThis = Object.entries(mistakes).filter(([, { of }]) => !of || (of === 'hard') === (name === 'hard'));
-  test.each(ofThis)('it is not with a mistake: %s', async (_, { change }) => {
-    const mistaken = change(model, problem);
-    // Other completions say where to look.
-    const away = departure(await ascents(model, problem, others.completions, mistaken), others.right);
-    const looked = [directions[0]!, away];
-    const slopes = [truth[0]!, ...trueSlopes(model, problem, [away])];
-    const wrong = await ascents(model, problem, completions.slice(0, SAMPLES / 2), mistaken);
-    for (const z of zScores(slopesOf(right, looked), slopes)) expect(Math.abs(z)).toBeLessThan(LIMIT);
-    expect(Math.max(...zScores(slopesOf(wrong, looked), slopes).map(Math.abs))).toBeGreaterThan(CAUGHT);
-  });
-});
+      const ofThis = Object.entries(mistakes).filter(([, { of }]) => !of || (of === 'hard') === (name === 'hard'));
+      test.each(ofThis)('it is not with a mistake: %s', async (_, { change }) => {
+        const mistaken = change(model, problem);
+        // Other completions say where to look.
+        const away = departure(await ascents(model, problem, others.completions, mistaken), others.right);
+        const looked = [directions[0]!, away];
+        const slopes = [truth[0]!, ...trueSlopes(model, problem, [away])];
+        const wrong = await ascents(model, problem, completions.slice(0, SAMPLES / 2), mistaken);
+        for (const z of zScores(slopesOf(right, looked), slopes)) expect(Math.abs(z)).toBeLessThan(LIMIT);
+        expect(Math.max(...zScores(slopesOf(wrong, looked), slopes).map(Math.abs))).toBeGreaterThan(CAUGHT);
+      });
+    });
+  },
+  engines,
+);

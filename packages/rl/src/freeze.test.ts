@@ -1,10 +1,8 @@
 import { useEngine } from '@soft-tokens/tensor';
-import { tinyModel } from '@soft-tokens/testing';
+import { eachEngine, enginesUnderTest, tinyModel } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { freeze } from './freeze.js';
-
-beforeAll(() => useEngine('cpu'));
 
 function toy() {
   const model = tinyModel({ vocabSize: 5, hiddenSize: 3, seed: 1 });
@@ -12,19 +10,27 @@ function toy() {
   return Object.assign(model, { parameters });
 }
 
-describe('freeze', () => {
-  test('leaves the named parameters out and the model as it is', () => {
-    const model = toy();
-    const frozen = freeze(model, ['p0']);
-    expect([...frozen.parameters.keys()]).toEqual([...model.parameters.keys()].filter((name) => name !== 'p0'));
-    const states = (m: typeof frozen) =>
-      tf.tidy(() => m.forward(m.embed(tf.tensor2d([[1, 2, 3]], [1, 3], 'int32')) as tf.Tensor3D).dataSync());
-    expect(states(frozen)).toEqual(states(model));
-  });
+eachEngine(
+  useEngine,
+  () => {
+    describe('freeze', () => {
+      test('leaves the named parameters out and the model as it is', () => {
+        const model = toy();
+        const frozen = freeze(model, ['p0']);
+        expect([...frozen.parameters.keys()]).toEqual([...model.parameters.keys()].filter((name) => name !== 'p0'));
+        const states = (m: typeof frozen) =>
+          tf.tidy(() => m.forward(m.embed(tf.tensor2d([[1, 2, 3]], [1, 3], 'int32')) as tf.Tensor3D).dataSync());
+        expect(states(frozen)).toEqual(states(model));
+      });
 
-  test('refuses a name that is no parameter, and a model without any left', () => {
-    const model = toy();
-    expect(() => freeze(model, ['lm_head'])).toThrow(/expected the name of a parameter, got lm_head; the model has p0/);
-    expect(() => freeze(model, [...model.parameters.keys()])).toThrow(/left to train/);
-  });
-});
+      test('refuses a name that is no parameter, and a model without any left', () => {
+        const model = toy();
+        expect(() => freeze(model, ['lm_head'])).toThrow(
+          /expected the name of a parameter, got lm_head; the model has p0/,
+        );
+        expect(() => freeze(model, [...model.parameters.keys()])).toThrow(/left to train/);
+      });
+    });
+  },
+  enginesUnderTest,
+);

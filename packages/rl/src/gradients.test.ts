@@ -1,6 +1,6 @@
 import { hard, type Sampler } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
-import { expectClose } from '@soft-tokens/testing';
+import { eachEngine, enginesUnderTest, expectClose } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { disposeGradients, microBatches, policyGradient } from './gradients.js';
@@ -48,69 +48,74 @@ describe('microBatches', () => {
   });
 });
 
-describe('policyGradient', () => {
-  let model: ReturnType<typeof toyModel>;
-  beforeAll(async () => {
-    await useEngine('wasm');
-    model = toyModel({ vocabSize: 9 });
-  });
-  afterAll(() => model.dispose());
+eachEngine(
+  useEngine,
+  () => {
+    describe('policyGradient', () => {
+      let model: ReturnType<typeof toyModel>;
+      beforeAll(() => {
+        model = toyModel({ vocabSize: 9 });
+      });
+      afterAll(() => model.dispose());
 
-  const sampler = hard({ temperature: 1 }) as Sampler as Scorer;
-  const sequences = [3, 1, 2, 4, 2, 3].map((T, n) => sequence(n % 2 ? [1] : [2, 3], T));
-  const advantages = [2, -1, 0, 0.5, 0, -3];
-  const gradient = (
-    maxTokens: number,
-    which = sequences.map((_, n) => n),
-    pause?: () => Promise<void>,
-  ): ReturnType<typeof policyGradient> =>
-    policyGradient({
-      model,
-      sampler,
-      parameters: model.parameters,
-      sequences: which.map((n) => sequences[n]!),
-      advantages: which.map((n) => advantages[n]!),
-      maxTokens,
-      ...(pause && { pause }),
+      const sampler = hard({ temperature: 1 }) as Sampler as Scorer;
+      const sequences = [3, 1, 2, 4, 2, 3].map((T, n) => sequence(n % 2 ? [1] : [2, 3], T));
+      const advantages = [2, -1, 0, 0.5, 0, -3];
+      const gradient = (
+        maxTokens: number,
+        which = sequences.map((_, n) => n),
+        pause?: () => Promise<void>,
+      ): ReturnType<typeof policyGradient> =>
+        policyGradient({
+          model,
+          sampler,
+          parameters: model.parameters,
+          sequences: which.map((n) => sequences[n]!),
+          advantages: which.map((n) => advantages[n]!),
+          maxTokens,
+          ...(pause && { pause }),
+        });
+
+      test('another micro-batch size or order changes it by rounding only', async () => {
+        const want = await gradient(1000);
+        for (const other of [await gradient(1), await gradient(12), await gradient(1000, [5, 3, 1, 0, 2, 4])]) {
+          expectClose([other.loss], [want.loss]);
+          for (const [name, values] of want.gradients) {
+            const scale = Math.max(...values.dataSync().map(Math.abs));
+            expectClose(other.gradients.get(name)!, values, { rel: 0, abs: 2e-6 * scale });
+          }
+          disposeGradients(other.gradients);
+        }
+        disposeGradients(want.gradients);
+      });
+
+      test('sequences without an advantage count, and are not computed', async () => {
+        const all = await gradient(1000);
+        const some = await gradient(1000, [0, 1, 3, 5]);
+        expect([all.scored, some.scored]).toEqual([4, 4]);
+        expectClose([all.loss], [(some.loss * 4) / 6]);
+        const none = await gradient(1000, [2, 4]);
+        expect([none.loss, none.scored]).toEqual([0, 0]);
+        for (const values of none.gradients.values()) expect(values.dataSync().every((x) => x === 0)).toBe(true);
+        expect([...none.gradients.keys()]).toEqual([...model.parameters.keys()]);
+        for (const { gradients } of [all, some, none]) disposeGradients(gradients);
+      });
+
+      test('stops between micro-batches when told to, and leaves nothing behind', async () => {
+        const tensors = tf.memory().numTensors;
+        let pauses = 0;
+        const pause = async () => {
+          if (++pauses === 3) throw new Error('enough');
+        };
+        await expect(gradient(1, undefined, pause)).rejects.toThrow('enough');
+        expect(tf.memory().numTensors).toBe(tensors);
+      });
+
+      test('refuses another number of advantages', async () => {
+        const options = { model, sampler, parameters: model.parameters, sequences, maxTokens: 10 };
+        await expect(policyGradient({ ...options, advantages: [1] })).rejects.toThrow(/got 1 for 6/);
+      });
     });
-
-  test('another micro-batch size or order changes it by rounding only', async () => {
-    const want = await gradient(1000);
-    for (const other of [await gradient(1), await gradient(12), await gradient(1000, [5, 3, 1, 0, 2, 4])]) {
-      expectClose([other.loss], [want.loss]);
-      for (const [name, values] of want.gradients) {
-        const scale = Math.max(...values.dataSync().map(Math.abs));
-        expectClose(other.gradients.get(name)!, values, { rel: 0, abs: 2e-6 * scale });
-      }
-      disposeGradients(other.gradients);
-    }
-    disposeGradients(want.gradients);
-  });
-
-  test('sequences without an advantage count, and are not computed', async () => {
-    const all = await gradient(1000);
-    const some = await gradient(1000, [0, 1, 3, 5]);
-    expect([all.scored, some.scored]).toEqual([4, 4]);
-    expectClose([all.loss], [(some.loss * 4) / 6]);
-    const none = await gradient(1000, [2, 4]);
-    expect([none.loss, none.scored]).toEqual([0, 0]);
-    for (const values of none.gradients.values()) expect(values.dataSync().every((x) => x === 0)).toBe(true);
-    expect([...none.gradients.keys()]).toEqual([...model.parameters.keys()]);
-    for (const { gradients } of [all, some, none]) disposeGradients(gradients);
-  });
-
-  test('stops between micro-batches when told to, and leaves nothing behind', async () => {
-    const tensors = tf.memory().numTensors;
-    let pauses = 0;
-    const pause = async () => {
-      if (++pauses === 3) throw new Error('enough');
-    };
-    await expect(gradient(1, undefined, pause)).rejects.toThrow('enough');
-    expect(tf.memory().numTensors).toBe(tensors);
-  });
-
-  test('refuses another number of advantages', async () => {
-    const options = { model, sampler, parameters: model.parameters, sequences, maxTokens: 10 };
-    await expect(policyGradient({ ...options, advantages: [1] })).rejects.toThrow(/got 1 for 6/);
-  });
-});
+  },
+  enginesUnderTest,
+);

@@ -2,7 +2,7 @@ import { type Action, fuzzy, hard, type Observation, type Sampler, soft } from '
 import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine, expectClose } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { accuracy, evaluate, type QuestionResult } from './evaluate.js';
 import type { RewardFunction } from './rewards.js';
 import { groupAdvantages, rollout, type Sample, sampleStatistics } from './rollout.js';
@@ -82,12 +82,9 @@ eachEngine(useEngine, () => {
       model.dispose();
     },
   );
-});
 
-describe('on one engine', () => {
   let model: ReturnType<typeof toyModel>;
-  beforeAll(async () => {
-    await useEngine('wasm');
+  beforeAll(() => {
     model = toyModel({ vocabSize: digits.vocabSize });
   });
   afterAll(() => model.dispose());

@@ -1,5 +1,5 @@
-import { createNoise, type EngineName, useEngine } from '@soft-tokens/tensor';
-import { eachEngine, tinyCodec, tinyModel } from '@soft-tokens/testing';
+import { createNoise, useEngine } from '@soft-tokens/tensor';
+import { eachEngine, enginesUnderTest, tinyCodec, tinyModel } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import type { Action, LanguageModel, Sampler } from './contract.js';
@@ -16,7 +16,6 @@ import { hard } from './hard.js';
 import { soft } from './soft.js';
 import { scriptedModel } from './test/models.js';
 
-const engines: EngineName[] = ['wasm', 'cpu'];
 const text = tinyCodec();
 const END = text.endIds[0]!;
 
@@ -137,7 +136,7 @@ describe('phases, on scripted text', () => {
         expect(answers(completions)).toEqual(['2', 'end']);
       });
     },
-    engines,
+    enginesUnderTest,
   );
 });
 
@@ -384,7 +383,7 @@ eachEngine(
       model.dispose();
     });
   },
-  engines,
+  enginesUnderTest,
 );
 
 describe('arguments', () => {

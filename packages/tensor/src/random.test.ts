@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { expectClose } from '@soft-tokens/testing';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { eachEngine, enginesUnderTest, expectClose } from '@soft-tokens/testing';
+import { describe, expect, test } from 'vitest';
 import { useEngine } from './engine.js';
 import { createNoise, type NoiseAddress, normalArray, permutation, philox4x32, uniformArray } from './random.js';
 
@@ -143,33 +143,34 @@ describe('normal', () => {
   });
 });
 
-describe('createNoise', () => {
-  beforeAll(async () => {
-    await useEngine('cpu');
-  });
-  const place = { seed: 7, step: 3, position: 5, stream: 1 };
+eachEngine(
+  useEngine,
+  () => {
+    const place = { seed: 7, step: 3, position: 5, stream: 1 };
 
-  test('a row is the draw of its sample: a batch equals its rows one by one', () => {
-    const samples = Int32Array.of(4, 0, 2, 4);
-    const noise = createNoise({ ...place, samples });
-    const [first, second, third] = [noise.normal(7), noise.uniform(5), noise.normal(7)];
-    expect(first.shape).toEqual([4, 7]);
-    samples.forEach((sample, b) => {
-      const exactly = { rel: 0, abs: 0 };
-      expectClose(first.slice([b, 0], [1, 7]).flatten(), normalArray({ ...place, sample, draw: 0 }, 7), exactly);
-      expectClose(second.slice([b, 0], [1, 5]).flatten(), uniformArray({ ...place, sample, draw: 1 }, 5), exactly);
-      expectClose(third.slice([b, 0], [1, 7]).flatten(), normalArray({ ...place, sample, draw: 2 }, 7), exactly);
+    test('a row is the draw of its sample: a batch equals its rows one by one', () => {
+      const samples = Int32Array.of(4, 0, 2, 4);
+      const noise = createNoise({ ...place, samples });
+      const [first, second, third] = [noise.normal(7), noise.uniform(5), noise.normal(7)];
+      expect(first.shape).toEqual([4, 7]);
+      samples.forEach((sample, b) => {
+        const exactly = { rel: 0, abs: 0 };
+        expectClose(first.slice([b, 0], [1, 7]).flatten(), normalArray({ ...place, sample, draw: 0 }, 7), exactly);
+        expectClose(second.slice([b, 0], [1, 5]).flatten(), uniformArray({ ...place, sample, draw: 1 }, 5), exactly);
+        expectClose(third.slice([b, 0], [1, 7]).flatten(), normalArray({ ...place, sample, draw: 2 }, 7), exactly);
+      });
     });
-  });
 
-  test('refuses a bad address at once, a bad width and the 257th draw', () => {
-    expect(() => createNoise({ ...place, samples: Int32Array.of(0, -1) })).toThrow(/sample in .* got -1/);
-    const noise = createNoise({ ...place, samples: Int32Array.of(0) });
-    expect(() => noise.normal(-1)).toThrow(/width/);
-    for (let i = 0; i < 256; i++) noise.uniform(1).dispose();
-    expect(() => noise.uniform(1)).toThrow(/at most 256 draws/);
-  });
-});
+    test('refuses a bad address at once, a bad width and the 257th draw', () => {
+      expect(() => createNoise({ ...place, samples: Int32Array.of(0, -1) })).toThrow(/sample in .* got -1/);
+      const noise = createNoise({ ...place, samples: Int32Array.of(0) });
+      expect(() => noise.normal(-1)).toThrow(/width/);
+      for (let i = 0; i < 256; i++) noise.uniform(1).dispose();
+      expect(() => noise.uniform(1)).toThrow(/at most 256 draws/);
+    });
+  },
+  enginesUnderTest,
+);
 
 describe('permutation', () => {
   test('holds each index once, and the same for the same seed and epoch', () => {

@@ -1,12 +1,21 @@
 import { beforeAll, describe, test } from 'vitest';
 
-/** Engines that come with the install: where they do not work, something is broken. */
+/**
+ * The engines under test: everything that computes, and every training run, is tested on each of these. `native` is
+ * there where it could be compiled.
+ */
+export const enginesUnderTest = ['native', 'wasm', 'cpu'] as const;
+
+/** Engines that the user may install beside: what claims no more than a tolerance is tested on them, too. */
+const peerEngines = ['tensorflow-gpu', 'tensorflow'];
+
+/** Engines that come with the install, without a compiler: where they do not work, something is broken. */
 const required = ['wasm', 'cpu'];
 
 /**
  * Describes the tests of `body` once for each engine, with that engine chosen. What the machine lacks is skipped with a
  * printed notice, but for `wasm` and `cpu`, which must work. `useEngine` is that of `@soft-tokens/tensor`, handed in
- * because that package tests itself with this one.
+ * because that package tests itself with this one. Default: the engines under test and TensorFlow's.
  *
  * ```ts
  * eachEngine(useEngine, (engine) => {
@@ -17,7 +26,7 @@ const required = ['wasm', 'cpu'];
 export function eachEngine<Name extends string>(
   useEngine: (name: Name) => Promise<unknown>,
   body: (engine: Name) => void | Promise<void>,
-  engines: readonly Name[] = ['tensorflow-gpu', 'tensorflow', 'native', 'wasm', 'cpu'] as readonly string[] as Name[],
+  engines: readonly Name[] = [...peerEngines, ...enginesUnderTest] as readonly string[] as Name[],
 ): void {
   for (const engine of engines) {
     describe(`engine ${engine}`, async () => {
