@@ -16,7 +16,7 @@ export {
   writeSafetensors,
 } from './io/safetensors.js';
 export { type AdamWOptions, type AdamWState, adamWStep } from './ops/adamW.js';
-export { type AttentionOptions, attention } from './ops/attention.js';
+export { type AttentionOptions, type AttentionPrefix, attention } from './ops/attention.js';
 export { embedding } from './ops/embedding.js';
 export { type FusedOp, fusedOp, runKernel } from './ops/fused.js';
 export { clipByGlobalNorm, globalNorm } from './ops/globalNorm.js';

@@ -3,22 +3,31 @@
 //   y = softmax(q kᵀ / √D + mask) v
 //   dv = pᵀ dy,   dp = dy vᵀ,   ds = p (dp - Σ dp p),   dq = ds k / √D,   dk = dsᵀ q / √D
 //
-// attention:     q [B, T, H, D], k, v [B, S, K, D], padding int32 [B] -> y [B, T, H, D]
-// attentionGrad: dy, q, k, v, padding -> dq, dk, dv
-// numbers:       B, T, S, H, K, D
+// attention:           q [B, T, H, D], k, v [B, S, K, D], padding int32 [B] -> y [B, T, H, D]
+// attentionGrad:       dy, q, k, v, padding -> dq, dk, dv
+// numbers:             B, T, S, H, K, D
+//
+// prefixAttention:     q, k, v [B, capacity, K, D], padding, prefix keys and values [R, P, K, D], rows int32 [B] -> y
+// prefixAttentionGrad: dy, q, k, v, padding, prefix keys, prefix values, rows -> dq, dk, dv, dprefix keys, dprefix values
+// numbers:             B, T, S, H, K, D, P, capacity, R
+//
+// With a prefix the S keys of row b are the P of prefix row rows[b], then its own: the first S - P of the `capacity` that are
+// there, whatever the others hold. For the gradient capacity = S - P. P may be 0.
 //
 // Query head h reads key head ⌊h K / H⌋; query t attends to keys padding[b] <= s <= S - T + t. A query without a key (a padding
 // position) gives zeros, and no gradient.
 //
 // Order of sums: keys count from the row's first valid key, j = s - padding[b]. A score is one chain over D of (q / √D) k; the
 // sum of the softmax and Σ dp p run in 16 lanes over j mod 16, then sum(); y and dq are one chain over j, dk and dv one over the
-// queries (t, then head). So a query has the same bits alone on the cache and among T, and in any batch.
+// queries (t, then head). So a query has the same bits alone on the cache and among T, and in any batch, and with its first keys
+// in a prefix. A prefix row's gradients are the sums of what its rows b give, b ascending.
 //
 // The keys that a query may not see are left out, not multiplied by zero: what they hold does not matter.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <type_traits>
 #include <vector>
 
@@ -62,9 +71,10 @@ static inline N fmaN(N a, N b, N c) {
 constexpr int vectorsFor(int R) { return ACCUMULATORS / R >= 4 ? 4 : ACCUMULATORS / R >= 2 ? 2 : 1; }
 
 struct Sizes {
-  int64_t B, T, S, H, K, D;
-  explicit Sizes(Numbers n)
-      : B(int64_t(n[0])), T(int64_t(n[1])), S(int64_t(n[2])), H(int64_t(n[3])), K(int64_t(n[4])), D(int64_t(n[5])) {}
+  int64_t B, T, S, H, K, D, P, capacity, R;
+  Sizes(Numbers n, bool prefix)
+      : B(int64_t(n[0])), T(int64_t(n[1])), S(int64_t(n[2])), H(int64_t(n[3])), K(int64_t(n[4])), D(int64_t(n[5])),
+        P(prefix ? int64_t(n[6]) : 0), capacity(prefix ? int64_t(n[7]) : S), R(prefix ? int64_t(n[8]) : 0) {}
   int64_t group() const { return H / K; }
   /** Queries that read one key head: (t, head of the group). */
   int64_t rows() const { return T * group(); }
@@ -72,7 +82,8 @@ struct Sizes {
   int64_t query(int64_t b, int64_t head, int64_t row) const {
     return ((b * T + row / group()) * H + head * group() + row % group()) * D;
   }
-  int64_t key(int64_t b, int64_t head, int64_t s) const { return ((b * S + s) * K + head) * D; }
+  /** How far apart the keys of one head lie. */
+  int64_t stride() const { return K * D; }
   /** The number of keys that a row sees after `padding` keys. */
   int64_t keys(int64_t row, int64_t padding) const {
     return std::max<int64_t>(0, S - T + row / group() + 1 - padding);
@@ -82,11 +93,31 @@ struct Sizes {
   }
 };
 
-/** Vectors under one another, `stride` floats apart, each readable to a multiple of 16. */
-struct Rows {
-  const float* at;
-  int64_t stride;
+/** The keys, or the values, of all rows: their own `[B, capacity, K, D]`, and `[R, P, K, D]` of which row b reads rows[b]. */
+struct Source {
+  const float *own, *prefix;
+  const int32_t* rows;
+  /** Of row b and a key head, counted from the prefix's first. */
+  const float* key(const Sizes& z, int64_t b, int64_t head, int64_t s) const {
+    const int64_t position = s < z.P ? rows[b] * z.P + s : b * z.capacity + s - z.P;
+    return (s < z.P ? prefix : own) + (position * z.K + head) * z.D;
+  }
 };
+
+/** n vectors, `stride` floats apart: the first `split` from one place, the rest from another. */
+struct Rows {
+  const float *first, *second;
+  int64_t split, n, stride;
+  const float* row(int64_t j) const { return j < split ? first + j * stride : second + (j - split) * stride; }
+  Rows from(int64_t column) const { return {first + column, second + column, split, n, stride}; }
+};
+
+/** The vectors of one row and key head after its padding. */
+static inline Rows rowsOf(const Source& x, const Sizes& z, int64_t b, int64_t head, int64_t padding) {
+  const int64_t split = std::max<int64_t>(0, z.P - padding), begin = std::max(z.P, padding);
+  const float* second = x.own + ((b * z.capacity + begin - z.P) * z.K + head) * z.D;
+  return {split > 0 ? x.key(z, b, head, padding) : second, second, split, z.S - padding, z.stride()};
+}
 
 static inline float* room(std::vector<float>& scratch, int64_t size) {
   if (int64_t(scratch.size()) < size) scratch.resize(size_t(size));
@@ -119,9 +150,8 @@ static inline void transpose4(const float* x, int64_t stride, float* tile) {
   *reinterpret_cast<QAt*>(tile + 3 * LANES) = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
 }
 
-/** n <= 16 keys `[n, D]` -> `[D, 16]`, zeros for the missing ones. */
-static inline void packTile(const float* x, int64_t stride, int64_t n, int64_t D, float* tile) {
-  if (n < LANES) std::fill(tile, tile + D * LANES, 0.0f);
+/** n keys `[n, D]` -> n columns of a tile `[D, 16]`. */
+static inline void packColumns(const float* x, int64_t stride, int64_t n, int64_t D, float* tile) {
   const int64_t n4 = n / 4 * 4, D4 = D / 4 * 4;
   for (int64_t j = 0; j < n4; j += 4)
     for (int64_t d = 0; d < D4; d += 4) transpose4(x + j * stride + d, stride, tile + d * LANES + j);
@@ -129,23 +159,47 @@ static inline void packTile(const float* x, int64_t stride, int64_t n, int64_t D
     for (int64_t d = j < n4 ? D4 : 0; d < D; d++) tile[d * LANES + j] = x[j * stride + d];
 }
 
-/** Keys `[n, D]` -> tiles of 16 keys `[n / 16, D, 16]`. */
-static inline void packKeys(const float* x, int64_t stride, int64_t n, int64_t D, float* tiles) {
-  for (int64_t j = 0; j < n; j += LANES)
-    packTile(x + j * stride, stride, std::min<int64_t>(LANES, n - j), D, tiles + j * D);
+/** Keys -> tiles of 16 `[n / 16, D, 16]`, zeros after the last; the first `done` are there already, a multiple of 16. */
+static inline void packKeys(const Rows& x, int64_t D, int64_t done, float* tiles) {
+  for (int64_t j = done; j < x.n; j += LANES) {
+    const int64_t end = std::min(x.n, j + LANES), middle = std::min(end, std::max(j, x.split));
+    float* tile = tiles + j * D;
+    if (end < j + LANES) std::fill(tile, tile + D * LANES, 0.0f);
+    if (j < middle) packColumns(x.row(j), x.stride, middle - j, D, tile);
+    if (middle < end) packColumns(x.row(middle), x.stride, end - middle, D, tile + middle - j);
+  }
 }
 
-/** The vectors themselves where D is a multiple of 16, else copies with zeros after them. */
-static inline Rows padRows(const float* x, int64_t stride, int64_t n, int64_t D, std::vector<float>& scratch) {
-  if (D % LANES == 0) return {x, stride};
+/** The vectors themselves where D is a multiple of 16, else copies with zeros after them: readable by registers. */
+static inline Rows padRows(const Rows& x, int64_t D, std::vector<float>& scratch) {
+  if (D % LANES == 0) return x;
   const int64_t width = (D + LANES - 1) / LANES * LANES;
-  float* copy = room(scratch, n * width);
-  for (int64_t j = 0; j < n; j++) {
-    std::copy(x + j * stride, x + j * stride + D, copy + j * width);
+  float* copy = room(scratch, x.n * width);
+  for (int64_t j = 0; j < x.n; j++) {
+    std::copy(x.row(j), x.row(j) + D, copy + j * width);
     std::fill(copy + j * width + D, copy + (j + 1) * width, 0.0f);
   }
-  return {copy, width};
+  return {copy, copy, x.n, x.n, width};
 }
+
+/** Which prefix a thread has in the tiles of each key head: rows that share it and stand side by side pack it once. */
+class PackedPrefix {
+  struct Prefix {
+    int64_t row, padding;
+  };
+  std::vector<Prefix> heads;
+
+ public:
+  explicit PackedPrefix(const Sizes& z) : heads(size_t(z.P > 0 ? z.K : 0), Prefix{-1, -1}) {}
+  /** How many of these keys are packed already, all in whole tiles or none; from here on they all are. */
+  int64_t done(const Source& x, const Sizes& z, int64_t b, int64_t head, int64_t padding, const Rows& keys) {
+    if (z.P == 0) return 0;
+    Prefix& held = heads[size_t(head)];
+    const bool same = held.row == x.rows[b] && held.padding == padding;
+    held = {x.rows[b], padding};
+    return same ? keys.split / LANES * LANES : 0;
+  }
+};
 
 /** out[c][r] = x[r] · key for one register of keys in each of C tiles; x lies as [D][R]. */
 template <int R, int C>
@@ -217,22 +271,23 @@ static inline float exponentials(float* scores, int r, int64_t n, int64_t tiles)
 
 /** out[r] = Σ_j w[r][j] x[j] over the `common` keys, C registers wide. */
 template <int R, int C>
-static inline void mixColumns(const float* w, Rows x, int64_t common, float* out, int64_t width) {
+static inline void mixColumns(const float* w, const Rows& x, int64_t common, float* out, int64_t width) {
   N acc[R][C];
   for (int r = 0; r < R; r++)
     for (int c = 0; c < C; c++) acc[r][c] = splatN(0);
-  for (int64_t first = 0; first < common; first += LANES) {
-    const float* tile = w + first * R;
-    const float* row = x.at + first * x.stride;
-    const int64_t count = std::min<int64_t>(LANES, common - first);
-    for (int64_t j = 0; j < count; j++, row += x.stride) {
+  for (int64_t j = 0; j < common;) {
+    const float* tile = w + j / LANES * LANES * R + j % LANES;
+    const float* row = x.row(j);
+    const int64_t count = std::min((j < x.split ? std::min(x.split, common) : common) - j, LANES - j % LANES);
+    for (int64_t i = 0; i < count; i++, row += x.stride) {
       N value[C];
       for (int c = 0; c < C; c++) value[c] = loadN(row + c * WIDTH);
       for (int r = 0; r < R; r++) {
-        const N weight = splatN(tile[r * LANES + j]);
+        const N weight = splatN(tile[r * LANES + i]);
         for (int c = 0; c < C; c++) acc[r][c] = fmaN(weight, value[c], acc[r][c]);
       }
     }
+    j += count;
   }
   for (int r = 0; r < R; r++)
     for (int c = 0; c < C; c++) storeN(out + r * width + c * WIDTH, acc[r][c]);
@@ -240,18 +295,19 @@ static inline void mixColumns(const float* w, Rows x, int64_t common, float* out
 
 /** out[r] = Σ_j w[r][j] x[j] over the n[r] keys of each row, n ascending; `[R, width]`. */
 template <int R>
-static inline void mix(const float* w, Rows x, const int64_t* n, int64_t width, float* out) {
+static inline void mix(const float* w, const Rows& x, const int64_t* n, int64_t width, float* out) {
   constexpr int C = vectorsFor(R);
   int64_t c = 0;
-  for (; c + C * WIDTH <= width; c += C * WIDTH) mixColumns<R, C>(w, {x.at + c, x.stride}, n[0], out + c, width);
+  for (; c + C * WIDTH <= width; c += C * WIDTH) mixColumns<R, C>(w, x.from(c), n[0], out + c, width);
   if constexpr (C == 4)
-    for (; c + 2 * WIDTH <= width; c += 2 * WIDTH) mixColumns<R, 2>(w, {x.at + c, x.stride}, n[0], out + c, width);
-  for (; c < width; c += WIDTH) mixColumns<R, 1>(w, {x.at + c, x.stride}, n[0], out + c, width);
+    for (; c + 2 * WIDTH <= width; c += 2 * WIDTH) mixColumns<R, 2>(w, x.from(c), n[0], out + c, width);
+  for (; c < width; c += WIDTH) mixColumns<R, 1>(w, x.from(c), n[0], out + c, width);
   for (int r = 0; r < R; r++)
     for (int64_t j = n[0]; j < n[r]; j++) {
       const N weight = splatN(w[(j / LANES * R + r) * LANES + j % LANES]);
+      const float* row = x.row(j);
       for (int64_t d = 0; d < width; d += WIDTH)
-        storeN(out + r * width + d, fmaN(weight, loadN(x.at + j * x.stride + d), loadN(out + r * width + d)));
+        storeN(out + r * width + d, fmaN(weight, loadN(row + d), loadN(out + r * width + d)));
     }
 }
 
@@ -289,8 +345,14 @@ static inline void spread(const float* w, const float* x, int64_t tiles, int64_t
 
 /** What a thread keeps for the key head and the block of queries at hand. */
 struct Scratch {
-  std::vector<float> keys, values, keyRows, valueRows, query, queryRows, dy, dyRows, scores, gradScores, out, dk, dv;
+  std::vector<std::vector<float>> keys, values;  // tiles, by key head
+  std::vector<float> keyRows, valueRows, query, queryRows, dy, dyRows, scores, gradScores, out, dk, dv;
 };
+
+/** The tiles of a key head; without a prefix nothing is kept for the next row, and the heads take turns in one place. */
+static inline float* tilesFor(std::vector<std::vector<float>>& tiles, const Sizes& z, int64_t head, int64_t size) {
+  return room(tiles[size_t(z.P > 0 ? head : 0)], size);
+}
 
 /** R rows of queries times `scale`: as [D][R], and as [R][width] if asked for. Rows without a key are zeros. */
 template <int R>
@@ -308,7 +370,7 @@ static inline void packQueries(const float* x, const Sizes& z, int64_t b, int64_
 /** The queries first..first + R of a key head. */
 template <int R>
 static inline void forwardBlock(const float* q, float* y, const Sizes& z, int64_t b, int64_t head, int64_t first,
-                                int64_t padding, const float* tiles, Rows values, Scratch& scratch) {
+                                int64_t padding, const float* tiles, const Rows& values, Scratch& scratch) {
   int64_t n[R];
   for (int r = 0; r < R; r++) n[r] = z.keys(first + r, padding);
   const int64_t count = tilesOf(n[R - 1]), width = z.paddedD();
@@ -385,10 +447,11 @@ static inline void gradBlock(const float* dy, const float* q, float* dq, const S
       dq[z.query(b, head, first + r) + d] = n[r] > 0 ? out[r * width + d] * scale : 0;
 }
 
-/** Rows `[n, width]` of one key head into `[B, S, K, D]`, zeros for the padding before them. */
-static inline void storeKeys(const float* rows, const Sizes& z, int64_t b, int64_t head, int64_t padding, float* to) {
+/** Rows `[n, width]` of one key head into `[B, P, K, D]` and `[B, S - P, K, D]`, zeros for the padding before them. */
+static inline void storeKeys(const float* rows, const Sizes& z, int64_t b, int64_t head, int64_t padding, float* prefix,
+                             float* own) {
   for (int64_t s = 0; s < z.S; s++) {
-    float* at = to + z.key(b, head, s);
+    float* at = s < z.P ? prefix + ((b * z.P + s) * z.K + head) * z.D : own + ((b * z.capacity + s - z.P) * z.K + head) * z.D;
     if (s < padding) {
       std::fill(at, at + z.D, 0.0f);
     } else {
@@ -397,20 +460,39 @@ static inline void storeKeys(const float* rows, const Sizes& z, int64_t b, int64
   }
 }
 
-static inline Scratch& scratchOfThread() {
+/** to[r] = Σ of x[b] over {rows[b] = r}, b ascending: `[B, size]` -> `[R, size]`. */
+static inline void sumRowsOf(const float* x, const Sizes& z, const int32_t* rows, float* to) {
+  const int64_t size = z.P * z.stride(), piece = 1024, pieces = (size + piece - 1) / piece;
+  parallelFor(z.R * pieces, piece * std::max<int64_t>(1, z.B / z.R), [=](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; task++) {
+      const int64_t r = task / pieces, first = task % pieces * piece, count = std::min(piece, size - first);
+      float* sum = to + r * size + first;
+      std::fill(sum, sum + count, 0.0f);
+      for (int64_t b = 0; b < z.B; b++) {
+        if (rows[b] != r) continue;
+        const float* from = x + b * size + first;
+        for (int64_t i = 0; i < count; i++) sum[i] += from[i];
+      }
+    }
+  });
+}
+
+static inline Scratch& scratchOfThread(const Sizes& z) {
   static thread_local Scratch scratch;
+  for (auto* tiles : {&scratch.keys, &scratch.values})
+    if (tiles->size() < size_t(z.K)) tiles->resize(size_t(z.K));
   return scratch;
 }
 
 /** The softmax weights of one query, in double: its n keys after `padding`. */
-static inline std::vector<double> weightsDefinition(const float* q, const float* k, const Sizes& z, int64_t b, int64_t head,
+static inline std::vector<double> weightsDefinition(const float* q, const Source& k, const Sizes& z, int64_t b, int64_t head,
                                                     int64_t row, int64_t padding) {
   std::vector<double> p(size_t(z.keys(row, padding)));
   double top = -std::numeric_limits<double>::infinity(), total = 0;
   for (size_t j = 0; j < p.size(); j++) {
+    const float* key = k.key(z, b, head, padding + int64_t(j));
     double s = 0;
-    for (int64_t d = 0; d < z.D; d++)
-      s += double(q[z.query(b, head, row) + d]) * double(k[z.key(b, head, padding + int64_t(j)) + d]);
+    for (int64_t d = 0; d < z.D; d++) s += double(q[z.query(b, head, row) + d]) * double(key[d]);
     p[j] = s / std::sqrt(double(z.D));
     top = std::max(top, p[j]);
   }
@@ -427,79 +509,75 @@ static inline void forEachQuery(const Sizes& z, const int32_t* lengths, F f) {
       for (int64_t row = 0; row < z.rows(); row++) f(b, head, row, z.padding(lengths, b));
 }
 
-}  // namespace attentionParts
-
-/** y = softmax(q kᵀ / √D + mask) v, in double. */
-static inline void attentionDefinition(Arrays arrays, Numbers numbers) {
-  using namespace attentionParts;
-  const Sizes z(numbers);
-  const float *q = static_cast<const float*>(arrays[0]), *k = static_cast<const float*>(arrays[1]);
-  const float* v = static_cast<const float*>(arrays[2]);
-  float* y = static_cast<float*>(arrays[4]);
-  forEachQuery(z, static_cast<const int32_t*>(arrays[3]), [&](int64_t b, int64_t head, int64_t row, int64_t padding) {
+static inline void forwardDefinition(const Sizes& z, const float* q, const Source& k, const Source& v, const int32_t* lengths,
+                                     float* y) {
+  forEachQuery(z, lengths, [&](int64_t b, int64_t head, int64_t row, int64_t padding) {
     const std::vector<double> p = weightsDefinition(q, k, z, b, head, row, padding);
     for (int64_t d = 0; d < z.D; d++) {
       double mean = 0;
-      for (size_t j = 0; j < p.size(); j++) mean += p[j] * double(v[z.key(b, head, padding + int64_t(j)) + d]);
+      for (size_t j = 0; j < p.size(); j++) mean += p[j] * double(v.key(z, b, head, padding + int64_t(j))[d]);
       y[z.query(b, head, row) + d] = float(mean);
     }
   });
 }
 
-/** dq, dk, dv of attention, in double. */
-static inline void attentionGradDefinition(Arrays arrays, Numbers numbers) {
-  using namespace attentionParts;
-  const Sizes z(numbers);
-  const float *dy = static_cast<const float*>(arrays[0]), *q = static_cast<const float*>(arrays[1]);
-  const float *k = static_cast<const float*>(arrays[2]), *v = static_cast<const float*>(arrays[3]);
+/** Where the gradients go; those of the prefix are nullptr without one. */
+struct Gradients {
+  float *q, *k, *v, *prefixKeys, *prefixValues;
+};
+
+static inline void backwardDefinition(const Sizes& z, const float* dy, const float* q, const Source& k, const Source& v,
+                                      const int32_t* lengths, const Gradients& to) {
   const double scale = 1 / std::sqrt(double(z.D));
-  std::vector<double> dq(size_t(z.B * z.T * z.H * z.D)), dk(size_t(z.B * z.S * z.K * z.D)), dv(dk.size());
-  forEachQuery(z, static_cast<const int32_t*>(arrays[4]), [&](int64_t b, int64_t head, int64_t row, int64_t padding) {
+  const int64_t own = z.B * (z.S - z.P) * z.stride();
+  std::vector<double> dq(size_t(z.B * z.T * z.H * z.D)), dk(size_t(own + z.R * z.P * z.stride())), dv(dk.size());
+  forEachQuery(z, lengths, [&](int64_t b, int64_t head, int64_t row, int64_t padding) {
     const std::vector<double> p = weightsDefinition(q, k, z, b, head, row, padding);
     std::vector<double> dp(p.size());
     const int64_t query = z.query(b, head, row);
     double mean = 0;
     for (size_t j = 0; j < p.size(); j++) {
-      for (int64_t d = 0; d < z.D; d++) dp[j] += double(dy[query + d]) * double(v[z.key(b, head, padding + int64_t(j)) + d]);
+      const float* value = v.key(z, b, head, padding + int64_t(j));
+      for (int64_t d = 0; d < z.D; d++) dp[j] += double(dy[query + d]) * double(value[d]);
       mean += dp[j] * p[j];
     }
     for (size_t j = 0; j < p.size(); j++) {
       const double ds = p[j] * (dp[j] - mean) * scale;
-      const int64_t key = z.key(b, head, padding + int64_t(j));
+      const int64_t s = padding + int64_t(j);
+      const float* key = k.key(z, b, head, s);
+      const int64_t at = s < z.P ? own + key - k.prefix : key - k.own;  // the prefix's lie after all rows' own
       for (int64_t d = 0; d < z.D; d++) {
-        dq[size_t(query + d)] += ds * double(k[key + d]);
-        dk[size_t(key + d)] += ds * double(q[query + d]);
-        dv[size_t(key + d)] += p[j] * double(dy[query + d]);
+        dq[size_t(query + d)] += ds * double(key[d]);
+        dk[size_t(at + d)] += ds * double(q[query + d]);
+        dv[size_t(at + d)] += p[j] * double(dy[query + d]);
       }
     }
   });
-  std::copy(dq.begin(), dq.end(), static_cast<float*>(arrays[5]));
-  std::copy(dk.begin(), dk.end(), static_cast<float*>(arrays[6]));
-  std::copy(dv.begin(), dv.end(), static_cast<float*>(arrays[7]));
+  std::copy(dq.begin(), dq.end(), to.q);
+  std::copy(dk.begin(), dk.begin() + own, to.k);
+  std::copy(dv.begin(), dv.begin() + own, to.v);
+  if (z.P == 0) return;
+  std::copy(dk.begin() + own, dk.end(), to.prefixKeys);
+  std::copy(dv.begin() + own, dv.end(), to.prefixValues);
 }
 
-static inline void attention(Arrays arrays, Numbers numbers) {
-  using namespace attentionParts;
-  const Sizes z(numbers);
-  const float *q = static_cast<const float*>(arrays[0]), *k = static_cast<const float*>(arrays[1]);
-  const float* v = static_cast<const float*>(arrays[2]);
-  const int32_t* lengths = static_cast<const int32_t*>(arrays[3]);
-  float* y = static_cast<float*>(arrays[4]);
-  const int64_t blocks = (z.rows() + ROWS - 1) / ROWS, stride = z.K * z.D;
+static inline void forward(const Sizes& z, const float* q, const Source& k, const Source& v, const int32_t* lengths, float* y) {
+  const int64_t blocks = (z.rows() + ROWS - 1) / ROWS;
   const int64_t cost = std::min<int64_t>(ROWS, z.rows()) * z.S * (2 * z.D + 32);
   parallelFor(z.B * z.K * blocks, cost, [&](int64_t begin, int64_t end) {
-    Scratch& scratch = scratchOfThread();
-    const float* tiles = nullptr;
-    Rows values{nullptr, 0};
+    Scratch& scratch = scratchOfThread(z);
+    PackedPrefix packed(z);
+    float* tiles = nullptr;
+    Rows values{};
     for (int64_t task = begin; task < end; task++) {
       const int64_t b = task / blocks / z.K, head = task / blocks % z.K, first = task % blocks * ROWS;
-      const int64_t padding = z.padding(lengths, b), n = z.S - padding;
+      const int64_t padding = z.padding(lengths, b);
       // The blocks of one key head follow one another: its keys are packed at the first of them.
       if (task == begin || first == 0) {
-        float* packed = room(scratch.keys, tilesOf(n) * LANES * z.D);
-        packKeys(k + z.key(b, head, padding), stride, n, z.D, packed);
-        tiles = packed;
-        values = padRows(v + z.key(b, head, padding), stride, n, z.D, scratch.valueRows);
+        const Rows keys = rowsOf(k, z, b, head, padding);
+        tiles = tilesFor(scratch.keys, z, head, tilesOf(keys.n) * LANES * z.D);
+        packKeys(keys, z.D, packed.done(k, z, b, head, padding, keys), tiles);
+        values = padRows(rowsOf(v, z, b, head, padding), z.D, scratch.valueRows);
       }
       withRows(std::min<int64_t>(ROWS, z.rows() - first), [&](auto rows) {
         forwardBlock<decltype(rows)::value>(q, y, z, b, head, first, padding, tiles, values, scratch);
@@ -508,37 +586,95 @@ static inline void attention(Arrays arrays, Numbers numbers) {
   });
 }
 
-static inline void attentionGrad(Arrays arrays, Numbers numbers) {
-  using namespace attentionParts;
-  const Sizes z(numbers);
-  const float *dy = static_cast<const float*>(arrays[0]), *q = static_cast<const float*>(arrays[1]);
-  const float *k = static_cast<const float*>(arrays[2]), *v = static_cast<const float*>(arrays[3]);
-  const int32_t* lengths = static_cast<const int32_t*>(arrays[4]);
-  float *dq = static_cast<float*>(arrays[5]), *dk = static_cast<float*>(arrays[6]), *dv = static_cast<float*>(arrays[7]);
-  const int64_t stride = z.K * z.D, width = z.paddedD();
-  // One thread a key head: its dk and dv are sums over all queries, in order.
+static inline void backward(const Sizes& z, const float* dy, const float* q, const Source& k, const Source& v,
+                            const int32_t* lengths, const Gradients& to) {
+  const int64_t width = z.paddedD(), part = z.B * z.P * z.stride();
+  // What each row gives to its prefix, [B, P, K, D], summed when all are there.
+  const std::unique_ptr<float[]> parts(part > 0 ? new float[size_t(2 * part)] : nullptr);
+  // One thread a row and key head: its dk and dv are sums over all queries, in order.
   parallelFor(z.B * z.K, z.rows() * z.S * (5 * z.D + 48), [&](int64_t begin, int64_t end) {
-    Scratch& scratch = scratchOfThread();
+    Scratch& scratch = scratchOfThread(z);
+    PackedPrefix packed(z);
     for (int64_t task = begin; task < end; task++) {
-      const int64_t b = task / z.K, head = task % z.K;
-      const int64_t padding = z.padding(lengths, b), n = z.S - padding, size = tilesOf(n) * LANES;
-      const float *keys = k + z.key(b, head, padding), *values = v + z.key(b, head, padding);
-      float *keyTiles = room(scratch.keys, size * z.D), *valueTiles = room(scratch.values, size * z.D);
-      packKeys(keys, stride, n, z.D, keyTiles);
-      packKeys(values, stride, n, z.D, valueTiles);
+      const int64_t b = task / z.K, head = task % z.K, padding = z.padding(lengths, b);
+      const Rows keys = rowsOf(k, z, b, head, padding), values = rowsOf(v, z, b, head, padding);
+      const int64_t size = tilesOf(keys.n) * LANES, done = packed.done(k, z, b, head, padding, keys);
+      float *keyTiles = tilesFor(scratch.keys, z, head, size * z.D);
+      float* valueTiles = tilesFor(scratch.values, z, head, size * z.D);
+      packKeys(keys, z.D, done, keyTiles);
+      packKeys(values, z.D, done, valueTiles);
       float *dKeys = room(scratch.dk, size * width), *dValues = room(scratch.dv, size * width);
       std::fill(dKeys, dKeys + size * width, 0.0f);
       std::fill(dValues, dValues + size * width, 0.0f);
-      const Rows keyRows = padRows(keys, stride, n, z.D, scratch.keyRows);
-      const GradHead parts{keyTiles, valueTiles, keyRows, dKeys, dValues};
+      const GradHead held{keyTiles, valueTiles, padRows(keys, z.D, scratch.keyRows), dKeys, dValues};
       for (int64_t first = 0; first < z.rows(); first += ROWS)
         withRows(std::min<int64_t>(ROWS, z.rows() - first), [&](auto rows) {
-          gradBlock<decltype(rows)::value>(dy, q, dq, z, b, head, first, padding, parts, scratch);
+          gradBlock<decltype(rows)::value>(dy, q, to.q, z, b, head, first, padding, held, scratch);
         });
-      storeKeys(dKeys, z, b, head, padding, dk);
-      storeKeys(dValues, z, b, head, padding, dv);
+      storeKeys(dKeys, z, b, head, padding, parts.get(), to.k);
+      storeKeys(dValues, z, b, head, padding, parts.get() + part, to.v);
     }
   });
+  if (part == 0) return;
+  sumRowsOf(parts.get(), z, k.rows, to.prefixKeys);
+  sumRowsOf(parts.get() + part, z, k.rows, to.prefixValues);
+}
+
+static inline const float* floats(void* array) { return static_cast<const float*>(array); }
+static inline const int32_t* ints(void* array) { return static_cast<const int32_t*>(array); }
+
+/** Keys and values that are all the row's own. */
+static inline Source ownKeys(void* keys) { return {floats(keys), nullptr, nullptr}; }
+
+/** Hands the arrays and numbers of an entry point to `f`, forward or backward, by kernels or by definition. */
+template <class F>
+static inline void callForward(Arrays a, Numbers numbers, bool prefix, F f) {
+  const Sizes z(numbers, prefix);
+  if (!prefix) return f(z, floats(a[0]), ownKeys(a[1]), ownKeys(a[2]), ints(a[3]), static_cast<float*>(a[4]));
+  const int32_t* rows = ints(a[6]);
+  f(z, floats(a[0]), Source{floats(a[1]), floats(a[4]), rows}, Source{floats(a[2]), floats(a[5]), rows}, ints(a[3]),
+    static_cast<float*>(a[7]));
+}
+
+template <class F>
+static inline void callBackward(Arrays a, Numbers numbers, bool prefix, F f) {
+  const Sizes z(numbers, prefix);
+  const auto output = [a](int i) { return static_cast<float*>(a[i]); };
+  if (!prefix)
+    return f(z, floats(a[0]), floats(a[1]), ownKeys(a[2]), ownKeys(a[3]), ints(a[4]),
+             Gradients{output(5), output(6), output(7), nullptr, nullptr});
+  const int32_t* rows = ints(a[7]);
+  f(z, floats(a[0]), floats(a[1]), Source{floats(a[2]), floats(a[5]), rows}, Source{floats(a[3]), floats(a[6]), rows},
+    ints(a[4]), Gradients{output(8), output(9), output(10), output(11), output(12)});
+}
+
+}  // namespace attentionParts
+
+static inline void attention(Arrays arrays, Numbers numbers) {
+  attentionParts::callForward(arrays, numbers, false, attentionParts::forward);
+}
+static inline void attentionGrad(Arrays arrays, Numbers numbers) {
+  attentionParts::callBackward(arrays, numbers, false, attentionParts::backward);
+}
+static inline void prefixAttention(Arrays arrays, Numbers numbers) {
+  attentionParts::callForward(arrays, numbers, true, attentionParts::forward);
+}
+static inline void prefixAttentionGrad(Arrays arrays, Numbers numbers) {
+  attentionParts::callBackward(arrays, numbers, true, attentionParts::backward);
+}
+
+// The same in double.
+static inline void attentionDefinition(Arrays arrays, Numbers numbers) {
+  attentionParts::callForward(arrays, numbers, false, attentionParts::forwardDefinition);
+}
+static inline void attentionGradDefinition(Arrays arrays, Numbers numbers) {
+  attentionParts::callBackward(arrays, numbers, false, attentionParts::backwardDefinition);
+}
+static inline void prefixAttentionDefinition(Arrays arrays, Numbers numbers) {
+  attentionParts::callForward(arrays, numbers, true, attentionParts::forwardDefinition);
+}
+static inline void prefixAttentionGradDefinition(Arrays arrays, Numbers numbers) {
+  attentionParts::callBackward(arrays, numbers, true, attentionParts::backwardDefinition);
 }
 
 }  // namespace ISA

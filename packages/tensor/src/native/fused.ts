@@ -91,28 +91,6 @@ export const fusedKernels: Record<string, Run> = {
     );
     return [dtable];
   },
-  Attention({ inputs: { q, k, v }, attrs, backend, kernels }) {
-    const y = backend.output(q!.shape);
-    const padding = (attrs.padding as Int32Array | undefined) ?? new Int32Array(q!.shape[0]!);
-    kernels.attention!(
-      [backend.values(q!), backend.values(k!), backend.values(v!), padding, backend.values(y)],
-      attentionSizes(q!, k!),
-    );
-    return y;
-  },
-  AttentionGrad({ inputs: { dy, q, k, v }, attrs, backend, kernels }) {
-    const outputs = [backend.output(q!.shape), backend.output(k!.shape), backend.output(v!.shape)];
-    const padding = (attrs.padding as Int32Array | undefined) ?? new Int32Array(q!.shape[0]!);
-    kernels.attentionGrad!(
-      [
-        ...[dy!, q!, k!, v!].map((tensor) => backend.values(tensor)),
-        padding,
-        ...outputs.map((tensor) => backend.values(tensor)),
-      ],
-      attentionSizes(q!, k!),
-    );
-    return outputs;
-  },
   HeadLogProb({ inputs: { hidden, weight, ids }, attrs, backend, kernels }) {
     const [N, d] = hidden!.shape as [number, number];
     const V = weight!.shape[0]!;
@@ -198,8 +176,4 @@ function rotary(sign: 1 | -1): Run {
     );
     return sign === 1 ? y : [y];
   };
-}
-
-function attentionSizes({ shape: [B, T, H, D] }: tf.TensorInfo, { shape: [, S, K] }: tf.TensorInfo): number[] {
-  return [B!, T!, S!, H!, K!, D!];
 }

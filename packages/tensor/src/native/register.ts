@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Addon, loadAddon } from './addon.js';
+import { attentionKernels } from './attention.js';
 import { NativeBackend, type Run } from './backend.js';
 import { elementwiseKernels } from './elementwise.js';
 import { fusedKernels } from './fused.js';
@@ -21,7 +22,7 @@ export function registerNative(): Addon {
   const loaded = loadAddon();
   tf.registerBackend('native', () => new NativeBackend(loaded), 0);
   tf.copyRegisteredKernels('cpu', 'native');
-  const tables = [fusedKernels, matMulKernels, elementwiseKernels, reduceKernels, layoutKernels];
+  const tables = [fusedKernels, attentionKernels, matMulKernels, elementwiseKernels, reduceKernels, layoutKernels];
   for (const [kernelName, run] of tables.flatMap((table) => Object.entries(table))) register(kernelName, run, loaded);
   addon = loaded;
   return addon;

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { useEngine } from '../engine.js';
 import { cases, expectCase, normal, rowOf } from '../test/cases.js';
 import { attention } from './attention.js';
+import { embedding } from './embedding.js';
 
 type Inputs = [q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D];
 
@@ -24,7 +25,37 @@ const positions = (x: tf.Tensor4D, from: number, to: number) => tf.slice(x, [0, 
 
 const allFinite = (x: tf.Tensor) => x.dataSync().every((value) => Number.isFinite(value));
 
-eachEngine(useEngine, () => {
+/** Row `rows[b]` of `[R, P, K, D]` in front of row b of `[B, S, K, D]`. */
+function joined(prefix: tf.Tensor, own: tf.Tensor, rows: number[]): tf.Tensor4D {
+  const [R, P, K, D] = prefix.shape as [number, number, number, number];
+  const chosen = embedding(tf.reshape(prefix, [R, P * K * D]), tf.tensor1d(rows, 'int32'));
+  return tf.concat([tf.reshape(chosen, [rows.length, P, K, D]), own], 1) as tf.Tensor4D;
+}
+
+/** Prefixes by who reads them, some across the 16 keys of a tile, and one that nobody reads. */
+const prefixes = [
+  { rows: [0, 0, 0], R: 1, P: 5, T: 3, S: 3, padding: undefined },
+  { rows: [0, 0, 0], R: 1, P: 16, T: 1, S: 4, padding: [2, 2, 2] },
+  { rows: [2, 0, 0, 2, 0], R: 3, P: 37, T: 2, S: 18, padding: [30, 3, 3, 30, 3] },
+  { rows: [1, 1], R: 2, P: 1, T: 4, S: 4, padding: [0, 1] },
+];
+
+const prefixInputs = ({ rows, R, P, T, S }: (typeof prefixes)[number]) => {
+  const [q, k, v] = inputs(rows.length, T, S);
+  return [q, k, v, normal([R, P, 2, 4], 4), normal([R, P, 2, 4], 5)];
+};
+
+type FiveInputs = [q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, keys: tf.Tensor4D, values: tf.Tensor4D];
+
+const afterPrefix =
+  (rows: number[], padding?: number[]) =>
+  (...x: tf.Tensor[]) => {
+    const [q, k, v, keys, values] = x as FiveInputs;
+    const prefix = { keys, values, rows: Int32Array.from(rows) };
+    return attention(q, k, v, { padding: padding && Int32Array.from(padding), prefix });
+  };
+
+eachEngine(useEngine, (engine) => {
   test.each(cases.attention)('as PyTorch: $name', (recorded) => {
     const [B, T] = recorded.inputs.q!.shape as [number, number];
     const S = recorded.inputs.k!.shape[1]!;
@@ -111,6 +142,52 @@ eachEngine(useEngine, () => {
     for (const gradient of tf.grads(f)([q, k, v])) expect(allFinite(gradient)).toBe(true);
   });
 
+  test.each(prefixes)('a prefix is as keys in front of each row: rows $rows, P=$P, padding $padding', (given) => {
+    const { rows, padding } = given;
+    const five = prefixInputs(given);
+    const whole = (...x: tf.Tensor[]) => {
+      const [q, k, v, keys, values] = x as FiveInputs;
+      const options = { padding: padding && Int32Array.from(padding) };
+      return attention(q, joined(keys, k, rows), joined(values, v, rows), options);
+    };
+    const shared = afterPrefix(rows, padding);
+    // To the bit where sums have one order: the gradient of `embedding` too adds up its rows as they come.
+    const tolerance = engine === 'native' ? { rel: 0, abs: 0 } : undefined;
+    const want = whole(...five);
+    expectClose(shared(...five), want, tolerance);
+    const dy = normal(want.shape, 6);
+    const [got, expected] = [shared, whole].map((f) => tf.grads(f)(five, dy));
+    ['q', 'k', 'v', 'prefix keys', 'prefix values'].forEach((name, i) => {
+      expect(tf.max(tf.abs(expected![i]!)).dataSync()[0], name).toBeGreaterThan(0.01);
+      expectClose(got![i]!, expected![i]!, tolerance);
+    });
+  });
+
+  test('gradient, with a prefix, an offset and padding', () => {
+    const given = { rows: [1, 0, 1], R: 2, P: 3, T: 2, S: 3, padding: [2, 0, 2] };
+    checkGradient(afterPrefix(given.rows, given.padding), prefixInputs(given));
+  });
+
+  test('a length: later positions of k and v are not there', () => {
+    const [q, k, v] = inputs(2, 2, 3);
+    const roomy = (x: tf.Tensor, value = Number.NaN) => tf.concat([x, tf.fill([2, 4, 2, 4], value)], 1) as tf.Tensor4D;
+    const keys = normal<tf.Tensor4D>([1, 4, 2, 4], 4);
+    const padding = Int32Array.of(0, 2);
+    for (const prefix of [undefined, { keys, values: tf.neg(keys) as tf.Tensor4D, rows: Int32Array.of(0, 0) }]) {
+      const want = attention(q, k, v, { padding, prefix });
+      expectClose(attention(q, roomy(k), roomy(v), { padding, prefix, length: 3 }), want, { rel: 0, abs: 0 });
+      const gradients = tf.grads((k: tf.Tensor, v: tf.Tensor) =>
+        attention(q, k as tf.Tensor4D, v as tf.Tensor4D, { padding, prefix, length: 3 }),
+      )([roomy(k, 1e3), roomy(v, 1e3)]);
+      const fewer = tf.grads((k: tf.Tensor, v: tf.Tensor) =>
+        attention(q, k as tf.Tensor4D, v as tf.Tensor4D, { padding, prefix }),
+      )([k, v]);
+      gradients.forEach((gradient, i) => {
+        expectClose(gradient, roomy(fewer[i]!, 0));
+      });
+    }
+  });
+
   test('refuses shapes that do not fit', () => {
     const [q, k, v] = inputs(2, 3, 5);
     expect(() => attention(q, k, positions(v, 0, 4))).toThrow(
@@ -128,5 +205,52 @@ eachEngine(useEngine, () => {
     expect(() => attention(q, k, v, { padding: Int32Array.of(1) })).toThrow(
       new RangeError('attention: expected one padding length a row, got 1 for B=2'),
     );
+    expect(() => attention(q, k, v, { length: 6 })).toThrow(
+      new RangeError('attention: expected a length in 0..5, the positions of k, got 6'),
+    );
+    expect(() => attention(q, k, v, { length: 2 })).toThrow(/got S=2, T=3/);
+  });
+
+  test('refuses a prefix that does not fit', () => {
+    const [q, k, v] = inputs(2, 3, 5);
+    const [keys, rows] = [normal<tf.Tensor4D>([3, 2, 2, 4], 4), Int32Array.of(2, 0)];
+    const after = (prefix: object) => () => attention(q, k, v, { prefix: { keys, values: keys, rows, ...prefix } });
+    expect(after({})).not.toThrow();
+    expect(after({ values: positions(keys, 0, 1) })).toThrow(
+      new RangeError('attention: expected prefix keys and values [R, P, 2, 4] with P > 0, got [3,2,2,4], [3,1,2,4]'),
+    );
+    const empty = tf.zeros([3, 0, 2, 4]);
+    expect(after({ keys: empty, values: empty })).toThrow(/with P > 0, got \[3,0,2,4\]/);
+    expect(after({ rows: Int32Array.of(1) })).toThrow(
+      new RangeError('attention: expected one prefix row a row, got 1 for B=2'),
+    );
+    expect(after({ rows: Int32Array.of(0, 3) })).toThrow(
+      new RangeError('attention: prefix: rows[1]: expected a row in 0..2, got 3'),
+    );
+    expect(after({ rows: Int32Array.of(-1, 0) })).toThrow(/rows\[0\]: expected a row in 0\.\.2, got -1/);
   });
 });
+
+eachEngine(useEngine, () => {
+  test('a prefix: the same bits on any number of threads, and alone as in the batch', async () => {
+    const given = { rows: [0, 0, 1, 1, 1, 0, 1, 1], R: 2, P: 150, T: 5, S: 9, padding: [0, 0, 6, 6, 6, 0, 6, 6] };
+    const five = prefixInputs(given);
+    const results: tf.Tensor[][] = [];
+    for (const threads of [1, 2, 3]) {
+      await useEngine('native', { threads });
+      const f = afterPrefix(given.rows, given.padding);
+      const y = f(...five);
+      results.push([y, ...tf.grads(f)(five, normal(y.shape, 6))]);
+    }
+    for (const result of results.slice(1)) {
+      result.forEach((x, i) => {
+        expectClose(x, results[0]![i]!, { rel: 0, abs: 0 });
+      });
+    }
+    given.rows.forEach((row, b) => {
+      const [q, k, v, ...prefix] = five;
+      const alone = afterPrefix([row], [given.padding[b]!])(rowOf(q!, b), rowOf(k!, b), rowOf(v!, b), ...prefix);
+      expectClose(alone, rowOf(results[0]![0]!, b), { rel: 0, abs: 0 });
+    });
+  });
+}, ['native']);

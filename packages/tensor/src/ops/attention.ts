@@ -1,15 +1,31 @@
-// Causal attention with grouped heads, a cache and left padding.
-// Letters: B batch, T query positions, S key positions, H query heads, K key/value heads, D head dimension.
+// Causal attention with grouped heads, a cache, a shared prefix and left padding.
+// Letters: B batch, T query positions, S key positions, H query heads, K key/value heads, D head dimension;
+// R prefix rows, P prefix positions.
 import * as tf from '@tensorflow/tfjs-core';
 import { fusedOp } from './fused.js';
 
+/** Keys and values that stand before the rows' own: a prompt, held once for all its samples. */
+export interface AttentionPrefix {
+  /** `[R, P, K, D]`, P > 0. */
+  keys: tf.Tensor4D;
+  values: tf.Tensor4D;
+  /** The prefix row of each row b, B of them. */
+  rows: Int32Array;
+}
+
 export interface AttentionOptions {
-  /** Keys before `padding[b]` are left padding, which no query of row b attends to. */
+  /** Keys before `padding[b]`, the prefix's first, are left padding, which no query of row b attends to. */
   padding?: Int32Array | undefined;
+  prefix?: AttentionPrefix | undefined;
+  /** Only the first `length` positions of `k` and `v` are there; the rest may hold anything. Default: all. */
+  length?: number | undefined;
 }
 
 type Inputs = { q: tf.Tensor4D; k: tf.Tensor4D; v: tf.Tensor4D };
-type Attributes = { padding: Int32Array | undefined };
+type PrefixInputs = Inputs & { prefixKeys: tf.Tensor4D; prefixValues: tf.Tensor4D };
+/** `length` is the positions of `k` but on engines that grow in place. */
+type Attributes = { padding: Int32Array | undefined; length: number };
+type PrefixAttributes = Attributes & { rows: Int32Array };
 
 // Finite, so that a query without any key (a padding position) gives finite numbers, which nothing reads.
 const MASKED = -1e30;
@@ -50,29 +66,60 @@ function attentionWeights(q: tf.Tensor3D, k: tf.Tensor3D, [B, T, H, D]: number[]
   return tf.reshape(tf.softmax(scores), [q.shape[0], q.shape[1], S]);
 }
 
+/** The prefix rows of each row in front of its own keys, or values: `[B, P + S, K, D]`. */
+function joined(prefix: tf.Tensor4D, own: tf.Tensor4D, rows: Int32Array): tf.Tensor4D {
+  return tf.concat([tf.gather(prefix, tf.tensor1d(rows, 'int32')), own], 1);
+}
+
+/** What went to the prefix and to the own part, taken apart again; each prefix row's is summed over the rows b. */
+function separated(d: tf.Tensor4D, prefix: tf.Tensor4D, rows: Int32Array): { prefix: tf.Tensor4D; own: tf.Tensor4D } {
+  const P = prefix.shape[1];
+  const indices = tf.expandDims(tf.tensor1d(rows, 'int32'), 1) as tf.Tensor2D;
+  return {
+    prefix: tf.scatterND(indices, tf.slice(d, [0, 0], [-1, P]), prefix.shape),
+    own: tf.slice(d, [0, P], [-1, -1]),
+  };
+}
+
+function definition({ q, k, v }: Inputs, padding?: Int32Array): tf.Tensor4D {
+  const K = k.shape[2];
+  const weights = attentionWeights(groupHeads(q, K), groupHeads(k, K), q.shape, padding);
+  return ungroupHeads(tf.matMul(weights, groupHeads(v, K)), q.shape);
+}
+
+function gradient(dy: tf.Tensor4D, { q, k, v }: Inputs, padding?: Int32Array): Inputs {
+  const [K, D] = [k.shape[2], q.shape[3]];
+  const [qg, kg, vg, dyg] = [q, k, v, dy].map((x) => groupHeads(x, K)) as [
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+  ];
+  const p = attentionWeights(qg, kg, q.shape, padding);
+  const dp = tf.matMul(dyg, vg, false, true);
+  const ds = tf.mul(tf.mul(p, tf.sub(dp, tf.sum(tf.mul(dp, p), -1, true))), D ** -0.5) as tf.Tensor3D;
+  return {
+    q: ungroupHeads(tf.matMul(ds, kg), q.shape),
+    k: ungroupHeads(tf.matMul(ds, qg, true, false), k.shape),
+    v: ungroupHeads(tf.matMul(p, dyg, true, false), v.shape),
+  };
+}
+
 const op = fusedOp<Inputs, Record<string, never>, Attributes>({
   name: 'Attention',
-  definition: ({ q, k, v }, _, { padding }) => {
-    const K = k.shape[2];
-    const weights = attentionWeights(groupHeads(q, K), groupHeads(k, K), q.shape, padding);
-    return ungroupHeads(tf.matMul(weights, groupHeads(v, K)), q.shape);
-  },
-  gradient: (dy, { q, k, v }, _, { padding }) => {
-    const [K, D] = [k.shape[2], q.shape[3]];
-    const [qg, kg, vg, dyg] = [q, k, v, dy as tf.Tensor4D].map((x) => groupHeads(x, K)) as [
-      tf.Tensor3D,
-      tf.Tensor3D,
-      tf.Tensor3D,
-      tf.Tensor3D,
-    ];
-    const p = attentionWeights(qg, kg, q.shape, padding);
-    const dp = tf.matMul(dyg, vg, false, true);
-    const ds = tf.mul(tf.mul(p, tf.sub(dp, tf.sum(tf.mul(dp, p), -1, true))), D ** -0.5) as tf.Tensor3D;
-    return {
-      q: ungroupHeads(tf.matMul(ds, kg), q.shape),
-      k: ungroupHeads(tf.matMul(ds, qg, true, false), k.shape),
-      v: ungroupHeads(tf.matMul(p, dyg, true, false), v.shape),
-    };
+  definition: (inputs, _, { padding }) => definition(inputs, padding),
+  gradient: (dy, inputs, _, { padding }) => gradient(dy as tf.Tensor4D, inputs, padding),
+});
+
+const prefixOp = fusedOp<PrefixInputs, Record<string, never>, PrefixAttributes>({
+  name: 'PrefixAttention',
+  definition: ({ q, k, v, prefixKeys, prefixValues }, _, { padding, rows }) =>
+    definition({ q, k: joined(prefixKeys, k, rows), v: joined(prefixValues, v, rows) }, padding),
+  gradient: (dy, { q, k, v, prefixKeys, prefixValues }, _, { padding, rows }) => {
+    const whole = { q, k: joined(prefixKeys, k, rows), v: joined(prefixValues, v, rows) };
+    const d = gradient(dy as tf.Tensor4D, whole, padding);
+    const [keys, values] = [separated(d.k, prefixKeys, rows), separated(d.v, prefixValues, rows)];
+    return { q: d.q, k: keys.own, v: values.own, prefixKeys: keys.prefix, prefixValues: values.prefix };
   },
 });
 
@@ -85,21 +132,26 @@ const op = fusedOp<Inputs, Record<string, never>, Attributes>({
  * The T queries are the last T of the S positions: query t attends to keys `padding[b]` <= s <= S - T + t.
  *
  * - `q`: `[B, T, H, D]`; `k`, `v`: `[B, S, K, D]`, H a multiple of K, S >= T; returns `[B, T, H, D]`
+ * - `prefix`: keys and values that come before `k` and `v`, shared by the rows of a group; its gradient is the sum over
+ *   the rows that read it: d prefix[r] = Σ over {rows[b] = r} of what row b gives
+ * - `length`: how many positions of `k` and `v` are there
  *
  * The score matrix is not kept for the backward pass, but computed again.
  *
  * @throws RangeError when the shapes do not fit.
  * References: Vaswani et al. 2017, arXiv:1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv:2305.13245.
- * @example attention(q, k, v); // [B, T, H, D]
+ * @example
+ * attention(q, k, v); // [B, T, H, D]
+ * attention(q, k, v, { prefix: { keys, values, rows: Int32Array.of(0, 0, 0) } }); // three rows after one prompt
  */
 export function attention(
   q: tf.Tensor4D,
   k: tf.Tensor4D,
   v: tf.Tensor4D,
-  { padding }: AttentionOptions = {},
+  { padding, prefix, length = k.shape[1] }: AttentionOptions = {},
 ): tf.Tensor4D {
   const [B, T, H, D] = q.shape;
-  const [Bk, S, K, Dk] = k.shape;
+  const [Bk, capacity, K, Dk] = k.shape;
   if (B !== Bk || D !== Dk || !tf.util.arraysEqual(k.shape, v.shape)) {
     throw new RangeError(
       `attention: expected q [B, T, H, D] with k and v [B, S, K, D], got [${q.shape}], [${k.shape}], [${v.shape}]`,
@@ -108,9 +160,40 @@ export function attention(
   if (H % K !== 0) {
     throw new RangeError(`attention: expected query heads H divisible by key/value heads K, got H=${H}, K=${K}`);
   }
-  if (S < T) throw new RangeError(`attention: expected at least as many keys as queries, got S=${S}, T=${T}`);
+  if (!(length >= 0 && length <= capacity)) {
+    throw new RangeError(`attention: expected a length in 0..${capacity}, the positions of k, got ${length}`);
+  }
+  if (length < T) throw new RangeError(`attention: expected at least as many keys as queries, got S=${length}, T=${T}`);
   if (padding && padding.length !== B) {
     throw new RangeError(`attention: expected one padding length a row, got ${padding.length} for B=${B}`);
   }
-  return op({ q, k, v }, {}, { padding }) as tf.Tensor4D;
+  if (prefix) checkPrefix(prefix, [B, K, D]);
+  if (length < capacity && (tf.engine().isTapeOn() || !growsInPlace())) {
+    return tf.tidy(() => {
+      const [keys, values] = [k, v].map((x) => tf.slice(x, [0, 0], [-1, length])) as [tf.Tensor4D, tf.Tensor4D];
+      return attention(q, keys, values, { padding, prefix });
+    });
+  }
+  if (!prefix) return op({ q, k, v }, {}, { padding, length }) as tf.Tensor4D;
+  const { keys: prefixKeys, values: prefixValues, rows } = prefix;
+  return prefixOp({ q, k, v, prefixKeys, prefixValues }, {}, { padding, rows, length }) as tf.Tensor4D;
+}
+
+/** Engines that write into the buffers of a cache (kernel CacheWrite) read `length` of their positions. */
+const growsInPlace = () => tf.getKernel('CacheWrite', tf.getBackend()) !== undefined;
+
+function checkPrefix({ keys, values, rows }: AttentionPrefix, [B, K, D]: [B: number, K: number, D: number]): void {
+  const [R, P, Kp, Dp] = keys.shape;
+  if (P === 0 || Kp !== K || Dp !== D || !tf.util.arraysEqual(keys.shape, values.shape)) {
+    throw new RangeError(
+      `attention: expected prefix keys and values [R, P, ${K}, ${D}] with P > 0, got [${keys.shape}], [${values.shape}]`,
+    );
+  }
+  if (rows.length !== B) {
+    throw new RangeError(`attention: expected one prefix row a row, got ${rows.length} for B=${B}`);
+  }
+  const wrong = rows.findIndex((row) => !(row >= 0 && row < R));
+  if (wrong >= 0) {
+    throw new RangeError(`attention: prefix: rows[${wrong}]: expected a row in 0..${R - 1}, got ${rows[wrong]}`);
+  }
 }
