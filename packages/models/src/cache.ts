@@ -1,12 +1,40 @@
-// The keys and values of the positions read so far. Shapes: B batch, S positions, K key/value heads, D head dim.
+// The keys and values of the positions read so far. Shapes: B batch, S positions, K key/value heads, D head dim; of a
+// prefix R rows, P positions.
 import type { KeyValueCache } from '@soft-tokens/samplers';
-import { embedding } from '@soft-tokens/tensor';
+import { type AttentionPrefix, embedding, runKernel } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 
 type KeysAndValues = { keys: tf.Tensor4D; values: tf.Tensor4D };
 
+/** What the queries of a layer see: the arguments of `attention`. */
+export interface CachedKeys extends KeysAndValues {
+  prefix: AttentionPrefix | undefined;
+  /** The positions of `keys` and `values` that are there. */
+  length: number;
+}
+
+/** What a layer holds. */
+interface Layer {
+  /** Of rows that are shared: `[R, P, K, D]`. */
+  prefix: KeysAndValues | undefined;
+  /** Of each row, after the prefix: `[B, capacity, K, D]`; see `DecoderCache`. */
+  own: KeysAndValues | undefined;
+}
+
+/** The least room of a buffer, in positions. */
+const LEAST_CAPACITY = 16;
+
 /**
- * A cache that grows by concatenation, `[B, S, K, D]` a layer, so that it is differentiable like any other tensor.
+ * The keys and values of every layer, and how they grow:
+ *
+ * - While gradients are recorded, and on engines without a kernel CacheWrite, by concatenation, so that they are
+ *   differentiable like any other tensors.
+ * - Else in buffers with room for half as much again, into which new positions are written. A tensor with room to spare
+ *   is such a buffer: this cache's alone, seen by `attention` within the call and by nothing after it. One without may
+ *   share its data with others and is never written into.
+ *
+ * Rows selected several times, as those of a prompt are, share what is held from then on: a prefix, which is never copied
+ * again. Engines without a kernel PrefixAttention, where reading it would copy it, get copies at once.
  *
  * It keeps what it holds (`tf.keep`): the tensors outlive `tf.tidy` and are freed when the cache grows or is disposed.
  * Both are safe while gradients are recorded: whatever the backward pass needs, the operations have saved themselves.
@@ -16,7 +44,10 @@ export class DecoderCache implements KeyValueCache {
   readonly padding: Int32Array;
   #length = 0;
   #disposed = false;
-  readonly #layers: (KeysAndValues | undefined)[];
+  readonly #layers: Layer[];
+  /** P, and the prefix row of each row. */
+  #prefixLength = 0;
+  #prefixRows: Int32Array | undefined;
 
   constructor(numLayers: number, padding: Int32Array) {
     const wrong = padding.findIndex((count) => count < 0);
@@ -24,7 +55,7 @@ export class DecoderCache implements KeyValueCache {
       throw new RangeError(`createCache: padding[${wrong}]: expected a count of positions, got ${padding[wrong]}`);
     }
     this.padding = padding.slice();
-    this.#layers = new Array(numLayers).fill(undefined);
+    this.#layers = Array.from({ length: numLayers }, () => ({ prefix: undefined, own: undefined }));
   }
 
   get length(): number {
@@ -35,16 +66,14 @@ export class DecoderCache implements KeyValueCache {
     return this.#disposed;
   }
 
-  /** Appends a layer's new keys and values `[B, T, K, D]`; returns all of that layer's, `[B, S + T, K, D]`. */
-  append(layer: number, keys: tf.Tensor4D, values: tf.Tensor4D): KeysAndValues {
-    const old = this.#layers[layer];
-    const all = {
-      keys: tf.keep(old ? tf.concat([old.keys, keys], 1) : tf.clone(keys)),
-      values: tf.keep(old ? tf.concat([old.values, values], 1) : tf.clone(values)),
-    };
-    if (old) tf.dispose([old.keys, old.values]);
-    this.#layers[layer] = all;
-    return all;
+  /** Appends a layer's new keys and values `[B, T, K, D]`; returns all that the layer's queries see, for this call alone. */
+  append(layer: number, keys: tf.Tensor4D, values: tf.Tensor4D): CachedKeys {
+    const held = this.#layers[layer]!;
+    const count = this.#length - this.#prefixLength;
+    const length = count + keys.shape[1];
+    held.own = grown(held.own, count, { keys, values });
+    const prefix = held.prefix && { ...held.prefix, rows: this.#prefixRows! };
+    return { ...held.own, prefix, length };
   }
 
   /** Counts T new positions, once every layer has appended them. */
@@ -63,23 +92,25 @@ export class DecoderCache implements KeyValueCache {
       rows.map((row) => this.padding[row]!),
     );
     selected.#length = this.#length;
+    const share = !this.#prefixRows && this.#length > 0 && repeats(rows) && hasKernel('PrefixAttention');
+    selected.#prefixLength = share ? this.#length : this.#prefixLength;
+    selected.#prefixRows = share ? rows.slice() : this.#prefixRows && rows.map((row) => this.#prefixRows![row]!);
     tf.tidy(() => {
       const indices = tf.tensor1d(rows, 'int32');
-      // The rows of `[B, S K D]`; `embedding` has a gradient on every engine, where `gather` has not.
-      const take = (x: tf.Tensor4D): tf.Tensor4D => {
-        const [, S, K, D] = x.shape;
-        return tf.keep(tf.reshape(embedding(tf.reshape(x, [B, S * K * D]), indices), [rows.length, S, K, D]));
-      };
-      this.#layers.forEach((held, layer) => {
-        if (held) selected.#layers[layer] = { keys: take(held.keys), values: take(held.values) };
+      this.#layers.forEach(({ prefix, own }, layer) => {
+        selected.#layers[layer] = share
+          ? { prefix: own && kept(own, (x) => tf.clone(firstPositions(x, this.#length))), own: undefined }
+          : { prefix: prefix && kept(prefix, tf.clone), own: own && kept(own, (x) => takeRows(x, indices)) };
       });
     });
     return selected;
   }
 
   dispose(): void {
-    for (const held of this.#layers) if (held) tf.dispose([held.keys, held.values]);
-    this.#layers.fill(undefined);
+    for (const held of this.#layers) {
+      for (const part of [held.prefix, held.own]) if (part) tf.dispose([part.keys, part.values]);
+      Object.assign(held, { prefix: undefined, own: undefined });
+    }
     this.#disposed = true;
   }
 
@@ -88,3 +119,53 @@ export class DecoderCache implements KeyValueCache {
     if (this.#disposed) throw new Error(`${where}: expected a live cache, got a disposed one; create a new one`);
   }
 }
+
+/** The old keys and values, of which `count` positions are there, with the new ones after them; the old are freed. */
+function grown(old: KeysAndValues | undefined, count: number, added: KeysAndValues): KeysAndValues {
+  if (!old) return kept(added, tf.clone);
+  const [B, capacity, K, D] = old.keys.shape;
+  const length = count + added.keys.shape[1];
+  if (!hasKernel('CacheWrite') || tf.engine().isTapeOn()) {
+    const all = tf.tidy(() => ({
+      keys: tf.keep(tf.concat([firstPositions(old.keys, count), added.keys], 1)),
+      values: tf.keep(tf.concat([firstPositions(old.values, count), added.values], 1)),
+    }));
+    tf.dispose([old.keys, old.values]);
+    return all;
+  }
+  if (capacity >= length) {
+    write(old, added, count, length - count);
+    return old;
+  }
+  const room = Math.max(LEAST_CAPACITY, Math.ceil(1.5 * length));
+  const buffer = () => tf.keep(tf.zeros([B, room, K, D])) as tf.Tensor4D;
+  const all = { keys: buffer(), values: buffer() };
+  write(all, old, 0, count);
+  write(all, added, count, length - count);
+  tf.dispose([old.keys, old.values]);
+  return all;
+}
+
+/** Writes the first `count` positions of `from` into the buffers, in place, at `position`. */
+function write(buffers: KeysAndValues, from: KeysAndValues, position: number, count: number): void {
+  runKernel('CacheWrite', { ...from, keyBuffer: buffers.keys, valueBuffer: buffers.values }, { position, count });
+}
+
+function kept({ keys, values }: KeysAndValues, f: (x: tf.Tensor4D) => tf.Tensor4D): KeysAndValues {
+  return { keys: tf.keep(f(keys)), values: tf.keep(f(values)) };
+}
+
+/** The positions that are there, apart from a buffer: the tensor itself where there is no room after them. */
+function firstPositions(x: tf.Tensor4D, length: number): tf.Tensor4D {
+  return x.shape[1] === length ? x : tf.slice(x, [0, 0], [-1, length]);
+}
+
+/** Rows of `[B, S K D]`; `embedding` has a gradient on every engine, where `gather` has not. */
+function takeRows(x: tf.Tensor4D, rows: tf.Tensor1D): tf.Tensor4D {
+  const [B, S, K, D] = x.shape;
+  return tf.reshape(embedding(tf.reshape(x, [B, S * K * D]), rows), [rows.size, S, K, D]);
+}
+
+const repeats = (rows: Int32Array) => new Set(rows).size < rows.length;
+
+const hasKernel = (name: string) => tf.getKernel(name, tf.getBackend()) !== undefined;

@@ -59,10 +59,10 @@ export function selfAttention(
   const heads = (y: Tensor, count: number) => reshape(y, [B, T, count, D]) as Tensor4D;
 
   const queries = rotary(heads(project(x, q), H), angles); // [B, T, H, D]
-  let keys = rotary(heads(project(x, k), K), angles); // [B, T, K, D]
-  let values = heads(project(x, v), K); // [B, T, K, D]
-  if (cache) ({ keys, values } = cache.append(index, keys, values)); // [B, S, K, D]
-  const y = attention(queries, keys, values, { padding: cache?.padding }); // [B, T, H, D]
+  const keys = rotary(heads(project(x, k), K), angles); // [B, T, K, D]
+  const values = heads(project(x, v), K); // [B, T, K, D]
+  const seen = cache ? cache.append(index, keys, values) : { keys, values };
+  const y = attention(queries, seen.keys, seen.values, { padding: cache?.padding, ...seen }); // [B, T, H, D]
   return project(reshape(y, [B, T, H * D]), o) as Tensor3D;
 }
 
