@@ -155,6 +155,13 @@ export const fusedKernels: Record<string, Run> = {
     );
     return outputs;
   },
+  SumSquares({ inputs: { x }, backend, kernels }) {
+    const sum = new Float64Array(1);
+    kernels.sumSquares!([backend.values(x!), sum], [size(x!)]);
+    const y = backend.output([]);
+    backend.values(y)[0] = sum[0]!;
+    return y;
+  },
   AdamW({ inputs: { parameter, gradient, firstMoment, secondMoment }, attrs, backend, kernels }) {
     const outputs = [parameter!, firstMoment!, secondMoment!].map(({ shape }) => backend.output(shape));
     const { learningRate, beta1, beta2, eps, weightDecay, step } = attrs as Record<string, number>;

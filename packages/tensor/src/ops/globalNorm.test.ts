@@ -5,7 +5,7 @@ import { useEngine } from '../engine.js';
 import { cases, expectNear, tensorOf } from '../test/cases.js';
 import { clipByGlobalNorm, globalNorm } from './globalNorm.js';
 
-eachEngine(useEngine, () => {
+eachEngine(useEngine, (engine) => {
   test.each(cases.clipByGlobalNorm)('as PyTorch: $name', ({ inputs, maxNorm, norm, output }) => {
     const names = Object.keys(inputs);
     const clipped = clipByGlobalNorm(
@@ -23,6 +23,16 @@ eachEngine(useEngine, () => {
     expect(globalNorm(tensors)).toBe(13);
     expect(globalNorm([])).toBe(0);
     expectClose(clipByGlobalNorm(tensors, 1.3).gradients[2]!, tf.scalar(-1.2));
+  });
+
+  test('many entries, and one tensor beyond float32', () => {
+    const n = 100_003;
+    const values = Float32Array.from({ length: n }, (_, i) => ((i % 201) - 100) / 64);
+    const want = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0)); // exact: steps of 1/64 in float64
+    const rel = engine === 'native' ? 1e-7 : 3e-4; // the others add 100,003 squares in float32
+    expectClose([globalNorm([tf.tensor(values), tf.tensor(values)])], [want * Math.SQRT2], { rel, abs: 0 });
+    expect(globalNorm([tf.tensor1d([3e19])])).toBe(Infinity);
+    expect(globalNorm([tf.tensor1d([1, Number.NaN])])).toBeNaN();
   });
 
   test('the norm after clipping is the largest allowed, never more', () => {

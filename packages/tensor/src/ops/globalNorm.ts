@@ -1,19 +1,22 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { runKernel } from './fused.js';
 
 /**
  * The norm of all gradients taken as one vector:
  *
  *   ‖g‖ = √(Σ over all tensors and entries of g²)
  *
- * Summed tensor by tensor in float32, then in float64: a tensor whose Σ g² is above 3.4e38 has the norm Infinity, and the
- * sum of a large one is rounded as its engine adds.
+ * Summed tensor by tensor, each sum a float32, then in float64: a tensor whose Σ g² is above 3.4e38 has the norm Infinity, and
+ * the sum of a large one is rounded as its engine adds; the native engine adds in float64.
  *
  * @example globalNorm([tf.tensor1d([3]), tf.tensor1d([4])]); // 5
  */
 export function globalNorm(gradients: readonly tf.Tensor[]): number {
-  const squares = gradients.map((g) => tf.tidy(() => tf.sum(tf.square(g)).dataSync()[0]!));
+  const squares = gradients.map((g) => tf.tidy(() => sumSquares(g).dataSync()[0]!));
   return Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
 }
+
+const sumSquares = (x: tf.Tensor): tf.Tensor => runKernel('SumSquares', { x }, {})?.[0] ?? tf.sum(tf.square(x));
 
 /**
  * Gradients scaled down, all by one factor, so that their global norm is at most `maxNorm`:
