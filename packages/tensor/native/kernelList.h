@@ -5,7 +5,8 @@
   X(rmsNorm) X(rmsNormGrad) X(swiGlu) X(swiGluGrad) X(rotary) X(embeddingLookup) X(embeddingLookupGrad) X(adamW) X(sumSquares) \
   X(attention) X(attentionGrad) X(prefixAttention) X(prefixAttentionGrad) \
   X(add) X(subtract) X(multiplyElements) X(divide) X(negate) X(square) X(exponential) X(sigmoid) X(squareRoot) \
-  X(reciprocalSquareRoot) X(sumRows) X(maxRows) X(sumColumns) X(sumMiddle) X(softmaxRows) X(argMaxRows) X(cumsumRows) X(copyBlocks) X(transpose)
+  X(reciprocalSquareRoot) X(sumRows) X(maxRows) X(sumColumns) X(sumMiddle) X(softmaxRows) X(argMaxRows) X(cumsumRows) X(copyBlocks) X(transpose) \
+  X(minimum) X(lessEqual) X(sumIntegers) X(floatToInteger) X(fill) X(padBlocks) X(uniformNoise) X(normalNoise)
 
 struct Kernel {
   const char* name;

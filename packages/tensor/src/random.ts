@@ -17,9 +17,11 @@
 //            r(w) = sqrt(-2 log((w + 1) 2^-32)),   a(w) = 2π w 2^-32;   in float64, rounded to float32 at the end
 //
 // log, cos and sin are polynomials below: + - × / and sqrt of float64 are the same to the bit everywhere, while the
-// functions of Math differ between releases of V8 and from every C library. C++ reproduces the bits by following these
-// lines in order, compiled without contraction of a·b + c (-ffp-contract=off).
+// functions of Math differ between releases of V8 and from every C library. native/ops/noise.h reproduces the bits by
+// following these lines in order, compiled without contraction of a·b + c (-ffp-contract=off); an engine that registers
+// the kernels NormalNoise and UniformNoise draws by them.
 import * as tf from '@tensorflow/tfjs-core';
+import { runKernel } from './ops/fused.js';
 
 /** Where a draw lies: equal addresses give equal numbers, different ones independent numbers. */
 export interface NoiseAddress {
@@ -75,23 +77,21 @@ export function philox4x32(
  * ```
  */
 export function createNoise(place: Omit<NoiseAddress, 'sample' | 'draw'> & { readonly samples: Int32Array }): Noise {
-  const { samples, ...rest } = place;
-  const addresses = Array.from(samples, (sample) => toCounter('createNoise', { ...rest, sample }));
+  const samples = place.samples.slice();
+  samples.forEach((sample) => {
+    checkSample('createNoise', sample);
+  });
+  const at = toCounter('createNoise', { ...place, sample: 0 });
   let draw = 0;
-  const tensor = (fill: Fill, width: number) => {
+  const tensor = (kind: Kind, width: number) => {
     checkCount('noise', 'width', width);
     if (draw > 255)
       throw new RangeError('noise: expected at most 256 draws at a position, got 257; draw wider tensors');
-    const values = new Float32Array(samples.length * width);
-    addresses.forEach((at, row) => {
-      fill(values.subarray(row * width, (row + 1) * width), { ...at, c1: at.c1 | draw });
-    });
-    draw++;
-    return tf.tensor2d(values, [samples.length, width], 'float32');
+    return drawRows(kind, { ...at, c1: at.c1 | draw++ }, samples, width);
   };
   return {
-    normal: (width) => tensor(fillNormal, width),
-    uniform: (width) => tensor(fillUniform, width),
+    normal: (width) => tensor('Normal', width),
+    uniform: (width) => tensor('Uniform', width),
   };
 }
 
@@ -102,9 +102,7 @@ export function createNoise(place: Omit<NoiseAddress, 'sample' | 'draw'> & { rea
  */
 export function normalArray(address: NoiseAddress, n: number): Float32Array {
   checkCount('normalArray', 'n', n);
-  const values = new Float32Array(n);
-  fillNormal(values, toCounter('normalArray', address));
-  return values;
+  return drawArray('Normal', toCounter('normalArray', address), n);
 }
 
 /**
@@ -114,9 +112,7 @@ export function normalArray(address: NoiseAddress, n: number): Float32Array {
  */
 export function uniformArray(address: NoiseAddress, n: number): Float32Array {
   checkCount('uniformArray', 'n', n);
-  const values = new Float32Array(n);
-  fillUniform(values, toCounter('uniformArray', address));
-  return values;
+  return drawArray('Uniform', toCounter('uniformArray', address), n);
 }
 
 /**
@@ -162,12 +158,41 @@ interface Counter {
   readonly k1: number;
 }
 
-type Fill = (out: Float32Array, at: Counter) => void;
+/** What is drawn; the engine's kernels are called `<Kind>Noise`. */
+type Kind = 'Normal' | 'Uniform';
+
+/** Row b is the draw of samples[b] at the address, whose own sample does not matter: `[B, width]`. */
+function drawRows(kind: Kind, at: Counter, samples: Int32Array, width: number): tf.Tensor2D {
+  const drawn = runKernel(`${kind}Noise`, {}, { ...at, samples, width });
+  if (drawn) return drawn[0] as tf.Tensor2D;
+  const values = new Float32Array(samples.length * width);
+  samples.forEach((sample, row) => {
+    fill[kind](values.subarray(row * width, (row + 1) * width), { ...at, c2: sample });
+  });
+  return tf.tensor2d(values, [samples.length, width], 'float32');
+}
+
+function drawArray(kind: Kind, at: Counter, n: number): Float32Array {
+  const drawn = runKernel(`${kind}Noise`, {}, { ...at, samples: Int32Array.of(at.c2), width: n });
+  if (drawn) {
+    const values = drawn[0]!.dataSync<'float32'>().slice(); // a copy: the tensor's memory is the engine's
+    drawn[0]!.dispose();
+    return values;
+  }
+  const values = new Float32Array(n);
+  fill[kind](values, at);
+  return values;
+}
+
+const fill: Readonly<Record<Kind, (out: Float32Array, at: Counter) => void>> = {
+  Normal: fillNormal,
+  Uniform: fillUniform,
+};
 
 function toCounter(where: string, { seed, step, sample, position, stream, draw = 0 }: NoiseAddress): Counter {
   const [k0, k1] = toKey(where, seed);
   checkRange(where, 'step', step, 2 ** 32);
-  checkRange(where, 'sample', sample, 2 ** 31);
+  checkSample(where, sample);
   checkRange(where, 'position', position, 2 ** 20);
   checkRange(where, 'stream', stream, PERMUTATION_STREAM);
   checkRange(where, 'draw', draw, 256);
@@ -185,6 +210,8 @@ function checkRange(where: string, name: string, value: number, end: number): vo
   if (Number.isInteger(value) && value >= 0 && value < end) return;
   throw new RangeError(`${where}: expected an integer ${name} in 0 .. ${end - 1}, got ${value}; check the caller`);
 }
+
+const checkSample = (where: string, sample: number) => checkRange(where, 'sample', sample, 2 ** 31);
 
 const checkCount = (where: string, name: string, value: number) => checkRange(where, name, value, 2 ** 31);
 

@@ -11,18 +11,18 @@ enum OperandMode { FULL = 0, ROW = 1, COLUMN = 2, SCALAR = 3 };
 /** How many elements of one row are a task: a part of the first cache. */
 constexpr int64_t ELEMENTWISE_PIECE = 4096;
 
-template <class F>
+template <class Y = float, class F>
 static inline void binaryDefinition(Arrays arrays, Numbers numbers, F f) {
   const float* operands[] = {static_cast<const float*>(arrays[0]), static_cast<const float*>(arrays[1])};
   const int64_t outer = static_cast<int64_t>(numbers[0]), inner = static_cast<int64_t>(numbers[1]);
-  float* y = static_cast<float*>(arrays[2]);
+  Y* y = static_cast<Y*>(arrays[2]);
   for (int64_t i = 0; i < outer * inner; i++) {
     double at[2];
     for (int k = 0; k < 2; k++) {
       const int mode = static_cast<int>(numbers[2 + k]);
       at[k] = operands[k][mode == FULL ? i : mode == ROW ? i % inner : mode == COLUMN ? i / inner : 0];
     }
-    y[i] = static_cast<float>(f(at[0], at[1]));
+    y[i] = static_cast<Y>(f(at[0], at[1]));
   }
 }
 
@@ -42,11 +42,12 @@ static inline int64_t operandOffset(int mode, int64_t inner, int64_t r, int64_t 
   return mode == FULL ? r * inner + c : mode == ROW ? c : mode == COLUMN ? r : 0;
 }
 
-template <class F>
-static inline void binary(Arrays arrays, Numbers numbers, F f) {
+/** piece(aConstant, bConstant, a, b, y, n) for the pieces of all rows: n elements of y, of operands that are constant there or not. */
+template <class Y, class Piece>
+static inline void binaryPieces(Arrays arrays, Numbers numbers, Piece piece) {
   const float* a = static_cast<const float*>(arrays[0]);
   const float* b = static_cast<const float*>(arrays[1]);
-  float* y = static_cast<float*>(arrays[2]);
+  Y* y = static_cast<Y*>(arrays[2]);
   int64_t outer = static_cast<int64_t>(numbers[0]), inner = static_cast<int64_t>(numbers[1]);
   int aMode = static_cast<int>(numbers[2]), bMode = static_cast<int>(numbers[3]);
   // Rows of one element are one row, and without rows or columns to tell apart all is one row.
@@ -56,19 +57,25 @@ static inline void binary(Arrays arrays, Numbers numbers, F f) {
   const int64_t pieces = (inner + ELEMENTWISE_PIECE - 1) / ELEMENTWISE_PIECE;
   const bool aConstant = aMode == COLUMN || aMode == SCALAR, bConstant = bMode == COLUMN || bMode == SCALAR;
   parallelFor(outer * pieces, std::min(inner, ELEMENTWISE_PIECE), [=](int64_t begin, int64_t end) {
-    int64_t r = begin / pieces, piece = begin % pieces;
+    int64_t r = begin / pieces, part = begin % pieces;
     for (int64_t task = begin; task < end; task++) {
-      const int64_t c = piece * ELEMENTWISE_PIECE;
+      const int64_t c = part * ELEMENTWISE_PIECE;
       const int64_t n = std::min(ELEMENTWISE_PIECE, inner - c);
       const float* aAt = a + operandOffset(aMode, inner, r, c);
       const float* bAt = b + operandOffset(bMode, inner, r, c);
-      float* yAt = y + r * inner + c;
-      if (aConstant && bConstant) binaryPiece<true, true>(aAt, bAt, yAt, n, f);
-      else if (aConstant) binaryPiece<true, false>(aAt, bAt, yAt, n, f);
-      else if (bConstant) binaryPiece<false, true>(aAt, bAt, yAt, n, f);
-      else binaryPiece<false, false>(aAt, bAt, yAt, n, f);
-      if (++piece == pieces) piece = 0, r++;
+      piece(aConstant, bConstant, aAt, bAt, y + r * inner + c, n);
+      if (++part == pieces) part = 0, r++;
     }
+  });
+}
+
+template <class F>
+static inline void binary(Arrays arrays, Numbers numbers, F f) {
+  binaryPieces<float>(arrays, numbers, [f](bool aConstant, bool bConstant, const float* a, const float* b, float* y, int64_t n) {
+    if (aConstant && bConstant) binaryPiece<true, true>(a, b, y, n, f);
+    else if (aConstant) binaryPiece<true, false>(a, b, y, n, f);
+    else if (bConstant) binaryPiece<false, true>(a, b, y, n, f);
+    else binaryPiece<false, false>(a, b, y, n, f);
   });
 }
 
@@ -101,10 +108,21 @@ static inline void subtractDefinition(Arrays a, Numbers n) { binaryDefinition(a,
 static inline void multiplyElementsDefinition(Arrays a, Numbers n) { binaryDefinition(a, n, [](double p, double q) { return p * q; }); }
 static inline void divideDefinition(Arrays a, Numbers n) { binaryDefinition(a, n, [](double p, double q) { return p / q; }); }
 
+static inline void minimumDefinition(Arrays a, Numbers n) {
+  binaryDefinition(a, n, [](double p, double q) { return std::isnan(p) || std::isnan(q) ? p + q : p < q || (p == q && std::signbit(p)) ? p : q; });
+}
+
 static inline void add(Arrays a, Numbers n) { binary(a, n, [](V p, V q) { return p + q; }); }
 static inline void subtract(Arrays a, Numbers n) { binary(a, n, [](V p, V q) { return p - q; }); }
 static inline void multiplyElements(Arrays a, Numbers n) { binary(a, n, [](V p, V q) { return p * q; }); }
 static inline void divide(Arrays a, Numbers n) { binary(a, n, [](V p, V q) { return p / q; }); }
+
+/** The lesser of two: -0 before 0, NaN where one is. */
+static inline void minimum(Arrays a, Numbers n) {
+  binary(a, n, [](V p, V q) {
+    return eachPart([](Part x, Part y) { return x < y ? x : y < x ? y : x == y ? (Part)((PartI)x | (PartI)y) : x + y; }, p, q);
+  });
+}
 
 static inline void negateDefinition(Arrays a, Numbers n) { unaryDefinition(a, n, [](double x) { return -x; }); }
 static inline void squareDefinition(Arrays a, Numbers n) { unaryDefinition(a, n, [](double x) { return x * x; }); }

@@ -1,4 +1,4 @@
-// Elementwise kernels of tfjs over float32; other types are left to tfjs.
+// Elementwise kernels of tfjs over float32; other types are left to tfjs. A comparison gives bytes.
 import * as tf from '@tensorflow/tfjs-core';
 import type { Run } from './backend.js';
 
@@ -17,12 +17,23 @@ export const elementwiseKernels: Record<string, Run> = {
   Sub: binary('subtract'),
   Multiply: binary('multiplyElements'),
   RealDiv: binary('divide'),
+  Minimum: binary('minimum'),
+  LessEqual: binary('lessEqual', 'bool'),
   Neg: unary('negate'),
   Square: unary('square'),
   Exp: unary('exponential'),
   Sigmoid: unary('sigmoid'),
   Sqrt: unary('squareRoot'),
   Rsqrt: unary('reciprocalSquareRoot'),
+  Cast({ inputs, attrs, backend, kernels, fallback }) {
+    const x = inputs.x!;
+    // To a wider type tfjs changes the type alone.
+    if (x.dtype !== 'float32' || attrs.dtype !== 'int32') return fallback();
+    const y = backend.output(x.shape, 'int32');
+    const values = backend.values(x);
+    kernels.floatToInteger!([values, backend.values(y)], [values.length]);
+    return y;
+  },
 };
 
 function unary(name: string): Run {
@@ -36,13 +47,14 @@ function unary(name: string): Run {
   };
 }
 
-function binary(name: string): Run {
+function binary(name: string, dtype: 'float32' | 'bool' = 'float32'): Run {
   return ({ inputs, backend, kernels, fallback }) => {
     const { a, b } = inputs as { a: tf.TensorInfo; b: tf.TensorInfo };
     if (a.dtype !== 'float32' || b.dtype !== 'float32') return fallback();
     const shape = tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
-    if (tf.util.sizeFromShape(shape) === 0) return fallback();
-    const y = backend.output(shape);
+    const size = tf.util.sizeFromShape(shape);
+    if (size === 0) return fallback();
+    const y = dtype === 'bool' ? backend.makeTensorInfo(shape, dtype, new Uint8Array(size)) : backend.output(shape);
     const values = [backend.values(a), backend.values(b), backend.values(y)] as const;
     const runs = axisRuns(a.shape, b.shape, shape);
     const inner = runs.pop() ?? { size: 1, own: [true, true] };

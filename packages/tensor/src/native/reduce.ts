@@ -1,5 +1,5 @@
-// Kernels of tfjs that go along an axis, over float32: sums, maxima, softmax. Other types, and tensors without elements, are
-// left to tfjs.
+// Kernels of tfjs that go along an axis, over float32: sums, maxima, softmax; sums of integers too. Other types, and tensors
+// without elements, are left to tfjs.
 import * as tf from '@tensorflow/tfjs-core';
 import type { Call, Run } from './backend.js';
 
@@ -69,6 +69,7 @@ export const reduceKernels: Record<string, Run> = {
 function sum(call: Call): tf.TensorInfo | tf.TensorInfo[] {
   const { inputs, attrs, backend, kernels } = call;
   const x = inputs.x!;
+  if (x.dtype === 'int32') return integerSum(call);
   if (!fits(x)) return call.fallback();
   const axes = tf.util.parseAxisParam(attrs.axis as number | number[], x.shape);
   const y = backend.output(reducedShape(x.shape, axes, attrs.keepDims as boolean));
@@ -82,6 +83,21 @@ function sum(call: Call): tf.TensorInfo | tf.TensorInfo[] {
   }
   const { values, rows, n: width } = rowsAlong(call, x, axes);
   kernels.sumRows!([values, backend.values(y)], [rows, width]);
+  return y;
+}
+
+/** Along the last axes. */
+function integerSum({ inputs, attrs, backend, kernels, fallback }: Call): tf.TensorInfo | tf.TensorInfo[] {
+  const x = inputs.x!;
+  const axes = tf.util.parseAxisParam(attrs.axis as number | number[], x.shape);
+  const size = sizeOf(x.shape);
+  if (size === 0 || axes.some((axis) => axis < x.shape.length - axes.length)) return fallback();
+  const n = sizeOf(axes.map((axis) => x.shape[axis]!));
+  // What tfjs casts from bool to int32 is still in bytes, and is read as such.
+  const held = backend.data.get(x.dataId).values;
+  const values = held instanceof Uint8Array ? held : backend.values(x);
+  const y = backend.output(reducedShape(x.shape, axes, attrs.keepDims as boolean), 'int32');
+  kernels.sumIntegers!([values, backend.values(y)], [size / n, n, values.BYTES_PER_ELEMENT]);
   return y;
 }
 

@@ -4,10 +4,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import { type Addon, loadAddon } from './addon.js';
 import { attentionKernels } from './attention.js';
 import { NativeBackend, type Run } from './backend.js';
+import { constantKernels } from './constants.js';
 import { elementwiseKernels } from './elementwise.js';
 import { fusedKernels } from './fused.js';
 import { layoutKernels } from './layout.js';
 import { matMulKernels } from './matMul.js';
+import { noiseKernels } from './noise.js';
 import { reduceKernels } from './reduce.js';
 
 let addon: Addon | undefined;
@@ -22,7 +24,10 @@ export function registerNative(): Addon {
   const loaded = loadAddon();
   tf.registerBackend('native', () => new NativeBackend(loaded), 0);
   tf.copyRegisteredKernels('cpu', 'native');
-  const tables = [fusedKernels, attentionKernels, matMulKernels, elementwiseKernels, reduceKernels, layoutKernels];
+  const tables = [
+    ...[fusedKernels, attentionKernels, matMulKernels, elementwiseKernels, reduceKernels, layoutKernels],
+    ...[constantKernels, noiseKernels],
+  ];
   for (const [kernelName, run] of tables.flatMap((table) => Object.entries(table))) register(kernelName, run, loaded);
   addon = loaded;
   return addon;
