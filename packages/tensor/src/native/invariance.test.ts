@@ -11,6 +11,7 @@ import { linear } from '../ops/linear.js';
 import { rmsNorm } from '../ops/rmsNorm.js';
 import { rotary, rotaryTable } from '../ops/rotary.js';
 import { swiglu } from '../ops/swiglu.js';
+import { createNoise } from '../random.js';
 import { normal } from '../test/cases.js';
 import type { NativeKernels } from './addon.js';
 import { registerNative } from './register.js';
@@ -89,6 +90,20 @@ const cases: Record<string, Case> = {
       [9, 1, 6, 64],
       [9, 333, 2, 64],
       [9, 333, 2, 64],
+    ],
+  },
+  'attention, a shared prefix': {
+    f: (q, k, v, keys, values) =>
+      attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, {
+        padding: Int32Array.of(0, 5, 0, 5, 0),
+        prefix: { keys: keys as tf.Tensor4D, values: values as tf.Tensor4D, rows: Int32Array.of(0, 1, 0, 1, 0) },
+      }),
+    shapes: [
+      [5, 61, 4, 48],
+      [5, 61, 2, 48],
+      [5, 61, 2, 48],
+      [2, 33, 2, 48],
+      [2, 33, 2, 48],
     ],
   },
   headLogProb: {
@@ -186,6 +201,39 @@ const cases: Record<string, Case> = {
   argMax: { constant: true, f: (x) => tf.argMax(x!, 1), shapes: [[700, 1001]] },
   softmax: { f: (x) => tf.softmax(x!), shapes: [[300, 1001]] },
   cumsum: { f: (x) => tf.cumsum(x!, 1), shapes: [[300, 1001]] },
+  minimum: {
+    f: (a, b) => tf.minimum(a!, b!),
+    shapes: [
+      [700, 1001],
+      [700, 1001],
+    ],
+  },
+  'lessEqual, and a sum of integers': {
+    constant: true,
+    f: (a, b) => tf.sum(tf.cast(tf.lessEqual(a!, b!), 'int32'), 1),
+    shapes: [
+      [700, 1001],
+      [700, 1001],
+    ],
+  },
+  'cast to integers': { constant: true, f: (x) => tf.cast(tf.mul(x!, 100), 'int32'), shapes: [[700, 1001]] },
+  fill: { constant: true, f: (x) => [tf.fill([700_001], 3), tf.onesLike(x!)], shapes: [[700, 1001]] },
+  pad: {
+    f: (x) =>
+      tf.pad(x!, [
+        [0, 0],
+        [3, 5],
+      ]),
+    shapes: [[700, 1001]],
+  },
+  noise: {
+    constant: true,
+    f: () => {
+      const noise = createNoise({ seed: 3, step: 2, samples: Int32Array.of(5, 0, 9), position: 7, stream: 0 });
+      return [noise.normal(200_001), noise.uniform(200_001)];
+    },
+    shapes: [[1]],
+  },
   slice: { f: (x) => tf.slice(x!, [1, 20, 0], [7, 270, 350]), shapes: [[9, 300, 350]] },
   split: { f: (x) => tf.split(x!, [301, 700], 1), constant: true, shapes: [[700, 1001]] },
   concat: {
