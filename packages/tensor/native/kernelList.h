@@ -6,7 +6,8 @@
   X(attention) X(attentionGrad) X(prefixAttention) X(prefixAttentionGrad) \
   X(add) X(subtract) X(multiplyElements) X(divide) X(negate) X(square) X(exponential) X(sigmoid) X(squareRoot) \
   X(reciprocalSquareRoot) X(sumRows) X(maxRows) X(sumColumns) X(sumMiddle) X(softmaxRows) X(argMaxRows) X(cumsumRows) X(copyBlocks) X(transpose) \
-  X(minimum) X(lessEqual) X(sumIntegers) X(floatToInteger) X(fill) X(padBlocks) X(uniformNoise) X(normalNoise)
+  X(minimum) X(lessEqual) X(sumIntegers) X(floatToInteger) X(fill) X(padBlocks) X(uniformNoise) X(normalNoise) \
+  X(multiplyAdds)
 
 struct Kernel {
   const char* name;

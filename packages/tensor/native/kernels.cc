@@ -12,6 +12,7 @@
 #include "ops/head.h"
 #include "ops/integers.h"
 #include "ops/layout.h"
+#include "ops/multiplyAdds.h"
 #include "ops/noise.h"
 #include "ops/pad.h"
 #include "ops/reduce.h"

@@ -361,14 +361,15 @@ eachEngine(useEngine, () => {
 
     test.each([
       // Kernels that no operation of tfjs calls.
-      ['sumSquares', new Float64Array(1), [700_001]],
-      ['sumColumns', new Float32Array(1001), [700, 1001]],
-    ])('the kernel %s', async (name, y, numbers) => {
-      const x = normal([700_700], 1).dataSync<'float32'>();
+      ['sumSquares', [700_700], new Float64Array(1), [700_001]],
+      ['sumColumns', [700_700], new Float32Array(1001), [700, 1001]],
+      ['multiplyAdds', [], new Float64Array(8), [8, 1000]],
+    ] as const)('the kernel %s', async (name, sizes, y, numbers) => {
+      const inputs = sizes.map((size) => normal([size], 1).dataSync<'float32'>());
       const results: number[][] = [];
       for (const threads of threadCounts) {
         await useEngine('native', { threads });
-        kernels[name]!([x, y.fill(Number.NaN)], numbers);
+        kernels[name]!([...inputs, y.fill(Number.NaN)], numbers);
         results.push([...y]);
       }
       expect(results[0]!.every(Number.isFinite)).toBe(true);
