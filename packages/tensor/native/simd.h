@@ -118,11 +118,12 @@ static inline Part expPart(Part x) {
   const Part n = fmaPart(clamped, zero + 1.44269504f, shift) - shift;
   Part r = fmaPart(n, zero - 0.693145752f, clamped);
   r = fmaPart(n, zero - 1.42860677e-6f, r);
-  Part p = zero + 1.0f / 720;
-  p = fmaPart(p, r, zero + 1.0f / 120);
-  p = fmaPart(p, r, zero + 1.0f / 24);
-  p = fmaPart(p, r, zero + 1.0f / 6);
-  p = fmaPart(p, r, zero + 0.5f);
+  // The polynomial 1 + r + r² (...) whose greatest relative error is least, 4e-9; Taylor's is off by 1.6e-7.
+  Part p = zero + 0.00138145383f;
+  p = fmaPart(p, r, zero + 0.00836874545f);
+  p = fmaPart(p, r, zero + 0.041668389f);
+  p = fmaPart(p, r, zero + 0.166665211f);
+  p = fmaPart(p, r, zero + 0.49999994f);
   p = fmaPart(p, r, zero + 1.0f);
   p = fmaPart(p, r, zero + 1.0f);
   const PartI integer = __builtin_convertvector(x == x ? n : zero, PartI);
