@@ -18,6 +18,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -36,7 +37,7 @@ const strict = process.argv.includes('--strict');
 const prebuilt = process.argv.includes('--prebuilt');
 
 /** What keeps the addon from being there: a line for everybody, and the compiler's output for who asks. */
-class Failure extends Error {
+export class Failure extends Error {
   constructor(reason, output = '') {
     super(reason);
     this.output = output;
@@ -45,7 +46,7 @@ class Failure extends Error {
 
 // Trapping math only keeps the exception flags, which nobody reads; NaN, infinities and signed zeros stay as IEEE 754 has
 // them. No contraction, so that a product and a sum round alike on every instruction set unless the source says fma.
-const compileFlags = [
+export const compileFlags = [
   ...['-O3', '-std=c++17', '-fPIC', '-fvisibility=hidden', '-pthread'],
   ...['-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math'],
   ...['-Wall', '-Wextra', '-Wno-psabi', '-DNDEBUG'],
@@ -56,7 +57,7 @@ const avx2 = ['-mavx2', '-mfma'];
 const avx512 = ['-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512vl', ...avx2, '-mprefer-vector-width=512'];
 
 /** The instruction sets that kernels.cc is compiled for, weakest first; the addon picks the best that runs. */
-function instructionSets(arch) {
+export function instructionSets(arch) {
   if (arch === 'x64') return { generic: [], avx2, avx512 };
   if (arch === 'arm64') return { neon: [] };
   return { generic: [] };
@@ -103,7 +104,7 @@ function findHeaders() {
 }
 
 /** The compiler as command and first arguments, and the line with which it introduces itself; undefined if there is none. */
-function findCompiler() {
+export function findCompiler() {
   const named = process.env.CXX?.trim();
   const candidates = named ? [named] : ['c++', 'g++', 'clang++'];
   for (const candidate of candidates) {
@@ -115,14 +116,19 @@ function findCompiler() {
   return undefined;
 }
 
-/** All sources and headers under native/, hashed with everything else that the addon follows from but the compiler. */
-function hashSources(headers) {
+/** All sources and headers under native/ that `isPart` takes, hashed with `rest`. */
+export function hashFiles(isPart, rest) {
   const hash = createHash('sha256');
-  const files = readdirSync(native, { recursive: true }).filter((file) => /\.(cc|h)$/.test(file));
+  const files = readdirSync(native, { recursive: true }).filter((file) => /\.(cc|h)$/.test(file) && isPart(file));
   for (const file of files.sort()) hash.update(`${file}\0${readFileSync(join(native, file), 'utf8')}\0`);
-  const flags = [compileFlags, units, linkFlags(false), linkFlags(true)];
-  hash.update(JSON.stringify([process.platform, process.arch, flags, headers.versions]));
+  hash.update(JSON.stringify([process.platform, process.arch, rest]));
   return hash.digest('hex');
+}
+
+/** All that the addon follows from but the compiler. */
+function hashSources(headers) {
+  const flags = [compileFlags, units, linkFlags(false), linkFlags(true)];
+  return hashFiles((file) => !/^test[\\/]/.test(file), [flags, headers.versions]);
 }
 
 function readStamp(folder) {
@@ -135,12 +141,12 @@ function readStamp(folder) {
 }
 
 /** Writes a file so that a reader sees the old one or the new one. */
-function replaceFile(path, content) {
+export function replaceFile(path, content) {
   writeFileSync(`${path}.${process.pid}`, content);
   renameSync(`${path}.${process.pid}`, path);
 }
 
-function makeFolder(folder) {
+export function makeFolder(folder) {
   try {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);
@@ -150,7 +156,7 @@ function makeFolder(folder) {
 }
 
 /** Runs a command to its end; its duration in ms. */
-function run({ command, args }, rest, what) {
+export function run({ command, args }, rest, what) {
   const begin = performance.now();
   return new Promise((done, reject) => {
     const child = spawn(command, [...args, ...rest], { cwd: native, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -175,7 +181,7 @@ function explain(output, code) {
 }
 
 /** Maps with at most `limit` calls under way; the first failure ends it once those have ended. */
-async function mapLimited(items, limit, f) {
+export async function mapLimited(items, limit, f) {
   const results = [];
   let next = 0;
   const failures = [];
@@ -270,7 +276,7 @@ function removeStale(sources) {
   } catch {}
 }
 
-function firstLine(text) {
+export function firstLine(text) {
   return text.split('\n', 1)[0].trim();
 }
 
@@ -309,4 +315,5 @@ async function main() {
   }
 }
 
-await main();
+// The tests of the kernels take functions from here without building the addon.
+if (process.argv[1] && realpathSync(process.argv[1]) === realpathSync(fileURLToPath(import.meta.url))) await main();

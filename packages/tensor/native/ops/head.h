@@ -11,6 +11,8 @@
 // (rows a power of two apart would share few places of the caches). w: W [V, d], or its panels where `form` says so (matMul.h).
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <vector>
 
 namespace ISA {
 
@@ -170,6 +172,106 @@ static void headMixtureGrad(Arrays arrays, Numbers numbers) {
     gemm(slopes, z.S, true, {hidden + first * z.d, z.d, Form::PLAIN}, dW, z.d, z.V, z.d, rows, first > 0);
     gemm(logits, z.S, true, {dm + first * z.e, z.e, Form::PLAIN}, dE, z.e, z.V, z.e, rows, first > 0);
   });
+}
+
+// The definitions, in double precision; the scratch is not needed.
+
+/** p = softmax(W h / τ) of row n; `logP`, if asked for: its logarithm. */
+static inline std::vector<double> softmaxDefinition(const HeadSizes& z, double temperature, const float* hidden, const Operand& w, int64_t n,
+                                                    std::vector<double>* logP = nullptr) {
+  std::vector<double> p(static_cast<size_t>(z.V));
+  double top = -std::numeric_limits<double>::infinity(), total = 0;
+  for (int64_t v = 0; v < z.V; v++) {
+    double logit = 0;
+    for (int64_t i = 0; i < z.d; i++) logit += double{hidden[n * z.d + i]} * elementOf(w, z.d, i, v);
+    p[static_cast<size_t>(v)] = logit;
+    top = std::max(top, logit);
+  }
+  for (double& logit : p) total += std::exp(logit = (logit - top) / temperature);
+  if (logP != nullptr)
+    for (const double gap : p) logP->push_back(gap - std::log(total));
+  for (double& gap : p) gap = std::exp(gap) / total;
+  return p;
+}
+
+/** dh = dz W, dW = dzᵀ h; dz [N, V]. */
+static inline void logitsGradDefinition(const HeadSizes& z, const std::vector<double>& dz, const float* hidden, const float* w, float* dhidden,
+                                        float* dW) {
+  std::vector<double> dh(static_cast<size_t>(z.N * z.d)), dw(static_cast<size_t>(z.V * z.d));
+  for (int64_t n = 0; n < z.N; n++)
+    for (int64_t v = 0; v < z.V; v++)
+      for (int64_t i = 0; i < z.d; i++) {
+        dh[static_cast<size_t>(n * z.d + i)] += dz[static_cast<size_t>(n * z.V + v)] * w[v * z.d + i];
+        dw[static_cast<size_t>(v * z.d + i)] += dz[static_cast<size_t>(n * z.V + v)] * hidden[n * z.d + i];
+      }
+  for (size_t i = 0; i < dh.size(); i++) dhidden[i] = static_cast<float>(dh[i]);
+  for (size_t i = 0; i < dw.size(); i++) dW[i] = static_cast<float>(dw[i]);
+}
+
+[[maybe_unused]] static void headLogProbDefinition(Arrays arrays, Numbers numbers) {
+  const HeadSizes z(numbers);
+  const auto* hidden = static_cast<const float*>(arrays[0]);
+  const Operand w = operandOf(arrays[1], numbers[7], z.d, z.V);
+  const auto* ids = static_cast<const int32_t*>(arrays[2]);
+  auto* y = static_cast<float*>(arrays[4]);
+  for (int64_t n = 0; n < z.N; n++) {
+    std::vector<double> logP;
+    softmaxDefinition(z, numbers[6], hidden, w, n, &logP);
+    y[n] = static_cast<float>(logP[static_cast<size_t>(ids[n])]);
+  }
+}
+
+[[maybe_unused]] static void headLogProbGradDefinition(Arrays arrays, Numbers numbers) {
+  const HeadSizes z(numbers);
+  const auto *dy = static_cast<const float*>(arrays[0]), *hidden = static_cast<const float*>(arrays[1]);
+  const auto* w = static_cast<const float*>(arrays[2]);
+  const auto* ids = static_cast<const int32_t*>(arrays[3]);
+  std::vector<double> dz;
+  for (int64_t n = 0; n < z.N; n++) {
+    const std::vector<double> p = softmaxDefinition(z, numbers[6], hidden, {w, z.d, Form::TRANSPOSED}, n);
+    for (int64_t v = 0; v < z.V; v++) dz.push_back(((v == ids[n] ? 1 : 0) - p[static_cast<size_t>(v)]) * dy[n] / numbers[6]);
+  }
+  logitsGradDefinition(z, dz, hidden, w, static_cast<float*>(arrays[5]), static_cast<float*>(arrays[6]));
+}
+
+[[maybe_unused]] static void headMixtureDefinition(Arrays arrays, Numbers numbers) {
+  const HeadSizes z(numbers);
+  const auto* hidden = static_cast<const float*>(arrays[0]);
+  const Operand w = operandOf(arrays[1], numbers[7], z.d, z.V);
+  const auto* embedding = static_cast<const float*>(arrays[2]);
+  auto* mixture = static_cast<float*>(arrays[4]);
+  for (int64_t n = 0; n < z.N; n++) {
+    const std::vector<double> p = softmaxDefinition(z, numbers[6], hidden, w, n);
+    for (int64_t i = 0; i < z.e; i++) {
+      double total = 0;
+      for (int64_t v = 0; v < z.V; v++) total += p[static_cast<size_t>(v)] * embedding[v * z.e + i];
+      mixture[n * z.e + i] = static_cast<float>(total);
+    }
+  }
+}
+
+[[maybe_unused]] static void headMixtureGradDefinition(Arrays arrays, Numbers numbers) {
+  const HeadSizes z(numbers);
+  const auto *dm = static_cast<const float*>(arrays[0]), *hidden = static_cast<const float*>(arrays[1]);
+  const auto *w = static_cast<const float*>(arrays[2]), *embedding = static_cast<const float*>(arrays[3]);
+  auto* dE = static_cast<float*>(arrays[7]);
+  std::vector<double> dz, dEmbedding(static_cast<size_t>(z.V * z.e));
+  for (int64_t n = 0; n < z.N; n++) {
+    const std::vector<double> p = softmaxDefinition(z, numbers[6], hidden, {w, z.d, Form::TRANSPOSED}, n);
+    std::vector<double> dp(static_cast<size_t>(z.V));
+    double mean = 0;
+    for (int64_t v = 0; v < z.V; v++) {
+      const auto at = static_cast<size_t>(v);
+      for (int64_t i = 0; i < z.e; i++) {
+        dp[at] += double{dm[n * z.e + i]} * embedding[v * z.e + i];
+        dEmbedding[static_cast<size_t>(v * z.e + i)] += p[at] * dm[n * z.e + i];
+      }
+      mean += p[at] * dp[at];
+    }
+    for (size_t v = 0; v < p.size(); v++) dz.push_back(p[v] * (dp[v] - mean) / numbers[6]);
+  }
+  logitsGradDefinition(z, dz, hidden, w, static_cast<float*>(arrays[5]), static_cast<float*>(arrays[6]));
+  for (size_t i = 0; i < dEmbedding.size(); i++) dE[i] = static_cast<float>(dEmbedding[i]);
 }
 
 }  // namespace ISA

@@ -261,7 +261,36 @@ static void batchMatMul(Arrays arrays, Numbers numbers) {
   });
 }
 
-/** The same in double precision, sum by sum. */
+/** Element (k, n) of b. */
+static inline float elementOf(const Operand& b, int64_t K, int64_t k, int64_t n) {
+  if (b.form == Form::PACKED) return b.at[n / PANEL * PANEL * K + k * PANEL + n % PANEL];
+  return b.form == Form::TRANSPOSED ? b.at[n * b.stride + k] : b.at[k * b.stride + n];
+}
+
+[[maybe_unused]] static void packMatrixDefinition(Arrays arrays, Numbers numbers) {
+  const auto K = static_cast<int64_t>(numbers[0]), N = static_cast<int64_t>(numbers[1]);
+  const Operand b = operandOf(arrays[0], numbers[2], K, N);
+  auto* packed = static_cast<float*>(arrays[1]);
+  for (int64_t i = 0; i < packedSize(K, N); i++) {
+    const int64_t n = i / (PANEL * K) * PANEL + i % PANEL;
+    packed[i] = n < N ? elementOf(b, K, i / PANEL % K, n) : 0;
+  }
+}
+
+/** In double precision, sum by sum; so is what follows. */
+[[maybe_unused]] static void matMulDefinition(Arrays arrays, Numbers numbers) {
+  const auto* a = static_cast<const float*>(arrays[0]);
+  auto* c = static_cast<float*>(arrays[2]);
+  const auto M = static_cast<int64_t>(numbers[0]), N = static_cast<int64_t>(numbers[1]), K = static_cast<int64_t>(numbers[2]);
+  const Operand b = operandOf(arrays[1], numbers[4], K, N);
+  for (int64_t m = 0; m < M; m++)
+    for (int64_t n = 0; n < N; n++) {
+      double total = 0;
+      for (int64_t k = 0; k < K; k++) total += double{a[numbers[3] != 0 ? k * M + m : m * K + k]} * elementOf(b, K, k, n);
+      c[m * N + n] = static_cast<float>(total);
+    }
+}
+
 [[maybe_unused]] static void batchMatMulDefinition(Arrays arrays, Numbers numbers) {
   const auto* a = static_cast<const float*>(arrays[0]);
   const auto* b = static_cast<const float*>(arrays[1]);

@@ -111,6 +111,7 @@ static inline void sumMiddle(Arrays a, Numbers numbers) {
   float* y = static_cast<float*>(a[1]);
   const int64_t batch = static_cast<int64_t>(numbers[0]), rows = static_cast<int64_t>(numbers[1]);
   const int64_t n = static_cast<int64_t>(numbers[2]);
+  if (rows == 0) std::fill(y, y + batch * n, 0.0f);
   // Wide pieces stream best; with many threads and few columns they are narrower, down to four vectors.
   int64_t width = 1024;
   while (width > 64 && batch * ((n + width - 1) / width) < 2 * threadCount()) width /= 2;
