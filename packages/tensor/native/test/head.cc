@@ -114,7 +114,7 @@ void forHeads(bool grad, const std::function<void(const std::string&, const Head
   one("hot", Head(random, 5, 7, 100, 3, 1e4));
   one("shared among threads", Head(random, 66, 40, 2001, 24, 1));
   one("more of them", Head(random, 33, 100, 3001, 50, 1));
-  one("a large vocabulary", Head(random, 3, 2, 1 << 15, 3, 1));
+  one("a large vocabulary", Head(random, 3, 2, 1 << 18, 3, 1));
   for (const int64_t C : {1, 7, 65}) {
     Head h(random, 65, 33, 100, 20, 1);
     h.C = C;

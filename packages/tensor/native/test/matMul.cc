@@ -11,8 +11,11 @@ Call product(const Floats& a, const Floats& b, int64_t M, int64_t N, int64_t K, 
   return {"matMul", {a, inForm(b, K, N, form), Out{M * N}}, {double(M), double(N), double(K), double(transposeA), double(form)}};
 }
 
-/** A chain of K roundings: they average out in sums of random signs, and add up to about √K where all signs are the same. */
-double chain(int64_t K) { return 4 + 2 * std::sqrt(double(K)); }
+/**
+ * Chains of at most 288 roundings and of K / 288: they average out in sums of random signs, and add up to their roots where all
+ * signs are the same.
+ */
+double chain(int64_t K) { return 4 + std::sqrt(double(std::min<int64_t>(K, 288))) + std::sqrt(double(K) / 288); }
 
 void checkProduct(const std::string& label, const Floats& a, const Floats& b, int64_t M, int64_t N, int64_t K, bool transposeA = false,
                   Form form = PLAIN) {
@@ -64,6 +67,10 @@ TEST(matMul) {
   Floats large = random.normals(33 * 100, 1e4);
   checkProduct("large", large, random.normals(100 * 33, 1e4), 33, 33, 100);
   checkProduct("alike", absolute(random.normals(33 * 1000)), absolute(random.normals(1000 * 17)), 33, 17, 1000);
+  const int64_t depth = 200 * 288;
+  Floats small(depth, 0x1p-25f);  // each lost beside the first, but not a block of them
+  for (int i = 0; i < 288; i++) small[size_t(i)] = i == 0 ? 1 : 0;
+  checkProduct("small terms", Floats(depth, 1.0f), small, 1, 1, depth);
   large[3 * 100 + 7] = NOT_A_NUMBER;  // row 3 is NaN, row 5 infinite, the rest not
   large[5 * 100 + 99] = INF;
   for (const Form form : {PLAIN, TRANSPOSED, PACKED}) checkProduct("NaN and infinity", large, random.normals(100 * 35), 33, 35, 100, false, form);
