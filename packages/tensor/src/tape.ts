@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 /** tfjs's record of one operation. */
 interface TapeNode {
   kernelName: string;
+  inputs: Record<string, tf.Tensor>;
   /** Copies of tensors (of the same memory) that the gradient reads; kept until the backward pass has ended. */
   saved: tf.Tensor[];
   gradient?: (dys: tf.Tensor[]) => Record<string, () => tf.Tensor>;
@@ -27,19 +28,29 @@ export function leanTape<R>(f: () => R): R {
     gradientDepth: number;
   };
   if (!tape || gradientDepth !== 1) return f();
-  // The gradients of a node's inputs are computed after `gradient` has returned: what it read goes when the next begins.
+  // The gradients of a node's inputs are computed, and added to those that other nodes gave, after `gradient` has returned:
+  // what was read goes when the next node begins.
   let freeLast = () => {};
+  const given = new Set<number>();
   tape.push = (...nodes: TapeNode[]) => {
     for (const node of nodes) {
       if (shapeOnly.has(node.kernelName)) tf.dispose(node.saved);
-      const { gradient } = node;
+      const { gradient, inputs, saved } = node;
       if (!gradient) continue;
       node.gradient = (dys) => {
         freeLast();
         const passedOn = new Set<tf.Tensor>();
-        freeLast = () => tf.dispose([...node.saved, ...dys.filter((dy) => dy && !passedOn.has(dy))]);
-        const noting = (dx: tf.Tensor) => passedOn.add(dx) && dx;
-        return Object.fromEntries(Object.entries(gradient(dys)).map(([name, of]) => [name, () => noting(of())]));
+        const added: tf.Tensor[] = [];
+        freeLast = () => tf.dispose([...saved, ...added, ...dys.filter((dy) => dy && !passedOn.has(dy))]);
+        const noting = (dx: tf.Tensor, { id }: tf.Tensor) => {
+          if (given.has(id)) added.push(dx);
+          else passedOn.add(dx);
+          given.add(id);
+          return dx;
+        };
+        return Object.fromEntries(
+          Object.entries(gradient(dys)).map(([name, of]) => [name, () => noting(of(), inputs[name]!)]),
+        );
       };
     }
     return Array.prototype.push.apply(tape, nodes);

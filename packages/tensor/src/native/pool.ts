@@ -10,8 +10,16 @@ export type Allocator = Pick<Addon, 'allocate' | 'free'>;
 const SMALLEST = 1024;
 /** For tests: blocks for every size, full of NaN when they are taken, so that a kernel that leaves a gap is found. */
 const spoil = process.env.SOFT_TOKENS_SPOIL_MEMORY === '1';
+/** How much larger than needed a block may be. */
+const ROOMY = 1.4;
 /** What may be kept without counting as much as was in use. */
 const FLOOR = 64 * 2 ** 20;
+
+/** An idle block, and when it became one. */
+interface Kept {
+  block: ArrayBuffer;
+  since: number;
+}
 
 /**
  * Blocks of memory by size. Those given back are kept for the next of like size; never so many that live and idle blocks
@@ -19,7 +27,7 @@ const FLOOR = 64 * 2 ** 20;
  */
 export class BufferPool {
   readonly #allocator: Allocator;
-  readonly #idle = new Map<number, { block: ArrayBuffer; since: number }[]>();
+  readonly #idle = new Map<number, Kept[]>();
   readonly #memory = { live: 0, idle: 0, peak: 0 };
   #time = 0;
 
@@ -35,15 +43,19 @@ export class BufferPool {
   take(bytes: number): ArrayBuffer | undefined {
     if (bytes < (spoil ? 1 : SMALLEST)) return undefined;
     const size = sizeClass(bytes);
-    const block = this.#idle.get(size)?.pop()?.block;
-    if (block) this.#memory.idle -= size;
-    else this.#makeRoom(size);
-    const taken = block ?? this.#allocator.allocate(size);
-    if (!taken) return undefined;
-    if (spoil) new Uint8Array(taken).fill(0xff);
-    this.#memory.live += size;
+    const kept = this.#keptFor(size);
+    let block = kept?.pop()?.block;
+    if (block) {
+      this.#memory.idle -= block.byteLength;
+    } else {
+      this.#makeRoom(size);
+      block = this.#allocator.allocate(size);
+      if (!block) return undefined;
+    }
+    this.#memory.live += block.byteLength;
     this.#memory.peak = Math.max(this.#memory.peak, this.#memory.live);
-    return taken;
+    if (spoil) new Uint8Array(block).fill(0xff);
+    return block;
   }
 
   /** Gives a block back that nothing reads or writes any more. */
@@ -62,10 +74,19 @@ export class BufferPool {
     this.#memory.live -= block.byteLength;
   }
 
+  /** The blocks of that size, or of the next above: fresh memory costs more than a part of a block left unused. */
+  #keptFor(size: number): Kept[] | undefined {
+    for (let one = size; one <= ROOMY * size; one = sizeClass(one + 1)) {
+      const kept = this.#idle.get(one);
+      if (kept && kept.length > 0) return kept;
+    }
+    return undefined;
+  }
+
   #makeRoom(bytes: number): void {
     const most = Math.max(FLOOR, this.#memory.peak);
     while (this.#memory.idle > 0 && this.#memory.live + this.#memory.idle + bytes > most) {
-      let oldest: { block: ArrayBuffer; since: number }[] | undefined;
+      let oldest: Kept[] | undefined;
       for (const list of this.#idle.values()) {
         if (list.length > 0 && !(oldest && oldest[0]!.since < list[0]!.since)) oldest = list;
       }
@@ -76,8 +97,8 @@ export class BufferPool {
   }
 }
 
-/** Sizes of blocks: eight between one power of two and the next, so that at most an eighth is wasted. */
+/** Sizes of blocks: 32 between one power of two and the next, so that little is wasted. */
 function sizeClass(bytes: number): number {
-  const step = 2 ** Math.max(6, Math.ceil(Math.log2(bytes)) - 4);
+  const step = 2 ** Math.max(6, Math.ceil(Math.log2(bytes)) - 6);
   return Math.ceil(bytes / step) * step;
 }
