@@ -9,28 +9,19 @@ import { disposeGradients, policyGradient } from '@soft-tokens/rl';
 import { decode, samplerFor } from '@soft-tokens/samplers';
 import { globalNorm, useEngine } from '@soft-tokens/tensor';
 import { alternate, json, machine, median, spread, table } from './lib/measure.mjs';
+import { configOf, settings } from './lib/models.mjs';
 import { publish } from './lib/sections.mjs';
 
 const TEMPERATURE = { hard: 1, soft: 0.5, fuzzy: 1e-4 };
 const MODES = Object.keys(TEMPERATURE);
-const TOLERANCE = 1e-3; // relative, of a loss and of a gradient's norm
+/**
+ * Relative, of a loss and of a gradient's norm. At the temperature of fuzzy tokens the rounding of a logit comes back ten
+ * thousand times as large, in theirs as in ours.
+ */
+const TOLERANCE = { hard: 1e-3, soft: 1e-3, fuzzy: 5e-2 };
 const SEED = 1;
 
-/** The models and what a step draws with each. `wasm` has no memory for the second: a smaller one stands for it there. */
-const settings = [
-  {
-    name: '0.9 M',
-    sizes: 'hidden=128,layers=4,heads=4,kv=2,intermediate=352,vocab=1024',
-    work: { prompts: 2, samples: 32, promptTokens: 64, thoughtTokens: 128, answerTokens: 32 },
-    steps: 4,
-  },
-  {
-    name: '135 M',
-    sizes: 'hidden=576,layers=30,heads=9,kv=3,intermediate=1536,vocab=49152',
-    work: { prompts: 2, samples: 8, promptTokens: 64, thoughtTokens: 32, answerTokens: 16 },
-    steps: 2,
-  },
-];
+/** `wasm` has no memory for the larger model: one with fewer layers and ids stands for it there. */
 const forWasm = {
   ...settings[1],
   name: '31 M',
@@ -40,27 +31,6 @@ const forWasm = {
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const cli = here('../packages/cli/bin/soft-tokens.js');
 const stepScript = here('pytorch/step.py');
-
-const keys = {
-  hidden: 'hidden_size',
-  layers: 'num_hidden_layers',
-  heads: 'num_attention_heads',
-  kv: 'num_key_value_heads',
-  intermediate: 'intermediate_size',
-  vocab: 'vocab_size',
-};
-
-/** config.json of sizes as `soft-tokens bench --random` takes them. */
-function configOf(sizes) {
-  const entries = sizes.split(',').map((size) => size.split('='));
-  return {
-    model_type: 'llama',
-    ...Object.fromEntries(entries.map(([word, value]) => [keys[word], Number(value)])),
-    rms_norm_eps: 1e-5,
-    rope_theta: 10_000,
-    tie_word_embeddings: true,
-  };
-}
 
 /** In a process of its own: random weights as a model directory. */
 async function makeModel({ sizes, directory }) {
@@ -133,7 +103,7 @@ async function prepare({ name, sizes, work, steps }, mode, { folder, python, env
   writeFileSync(file, JSON.stringify({ ...job, prompts, advantages, sequences: ours.sequences, steps: 0 }));
   const { check } = await json(python, [stepScript, file], env);
   for (const what of ['loss', 'norm']) {
-    if (!(Math.abs(ours[what] - check[what]) <= TOLERANCE * Math.abs(check[what]))) {
+    if (!(Math.abs(ours[what] - check[what]) <= TOLERANCE[mode] * Math.abs(check[what]))) {
       throw new Error(`${name} ${mode}: expected a ${what} of ${check[what]} as PyTorch's, got ${ours[what]}`);
     }
   }

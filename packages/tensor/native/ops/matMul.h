@@ -107,9 +107,12 @@ static void pack(const Operand& b, float* packed, int64_t K, int64_t N) {
   });
 }
 
-/** ROWS rows of c against one panel: a packed [K, ROWS]; added to c where `accumulate`. */
+/**
+ * ROWS rows of c against one panel: a packed [K, ROWS]; added to c where `accumulate`. Meanwhile the panel `ahead` comes from
+ * memory: for few rows that takes as long as the arithmetic.
+ */
 template <int ROWS>
-static void tile(const float* a, const float* b, int64_t K, float* c, int64_t ldc, int64_t columns, bool accumulate) {
+static void tile(const float* a, const float* b, const float* ahead, int64_t K, float* c, int64_t ldc, int64_t columns, bool accumulate) {
   R sums[ROWS][REGISTERS];
   alignas(64) float edge[PANEL];
 #pragma GCC unroll 16
@@ -118,6 +121,8 @@ static void tile(const float* a, const float* b, int64_t K, float* c, int64_t ld
     for (int i = 0; i < REGISTERS; i++) sums[r][i] = R{};
   }
   for (int64_t k = 0; k < K; k++) {
+    __builtin_prefetch(ahead + k * PANEL, 0, 2);
+    __builtin_prefetch(ahead + k * PANEL + PANEL / 2, 0, 2);
     R row[REGISTERS];
 #pragma GCC unroll 16
     for (int i = 0; i < REGISTERS; i++) row[i] = *reinterpret_cast<const RAt*>(b + k * PANEL + i * REGISTER);
@@ -144,7 +149,7 @@ static void tile(const float* a, const float* b, int64_t K, float* c, int64_t ld
   }
 }
 
-using Tile = void (*)(const float*, const float*, int64_t, float*, int64_t, int64_t, bool);
+using Tile = void (*)(const float*, const float*, const float*, int64_t, float*, int64_t, int64_t, bool);
 template <int... ROWS>
 struct Tiles {
   static constexpr Tile of[] = {nullptr, tile<ROWS>...};
@@ -214,14 +219,16 @@ static void gemm(const float* a, int64_t lda, bool transposeA, const Operand& b,
       }
       for (int64_t panel = firstPanel; panel < lastPanel; panel++) {
         const int64_t columns = std::min(PANEL, N - panel * PANEL);
-        const float* at = panelScratch;
-        if (b.form == Form::PACKED)
+        const float *at = panelScratch, *ahead = panelScratch;
+        if (b.form == Form::PACKED) {
           at = b.at + (panel * K + k0) * PANEL;
-        else
+          ahead = panel + 1 < lastPanel ? at + K * PANEL : at;
+        } else {
           packPanel(b, panel * PANEL, columns, k0, depth, panelScratch);
+        }
         for (int64_t t = 0; t < tiles; t++) {
           const int64_t from = partStart(rows, tiles, t), size = partStart(rows, tiles, t + 1) - from;
-          AllTiles::of[size](tileScratch + from * depth, at, depth, c + (first + from) * ldc + panel * PANEL, ldc, columns,
+          AllTiles::of[size](tileScratch + from * depth, at, ahead, depth, c + (first + from) * ldc + panel * PANEL, ldc, columns,
                              accumulate || step > 0);
         }
       }
