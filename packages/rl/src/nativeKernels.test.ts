@@ -18,7 +18,7 @@ const samplers: Record<string, Sampler<Action>> = {
 };
 
 /** Kernels that make no new values: they hand the same ones on under another shape or a wider type. */
-const headersOnly = ['Cast', 'ExpandDims', 'Identity', 'Reshape'];
+const headersOnly = ['Cast', 'ExpandDims', 'Identity'];
 
 eachEngine(useEngine, () => {
   const calls: Record<string, number> = {};
@@ -41,7 +41,7 @@ eachEngine(useEngine, () => {
 
   function expectNoJavaScript(): void {
     expect(Object.keys(calls).filter((name) => !headersOnly.includes(name))).toEqual([]);
-    expect(calls.Reshape).toBeGreaterThan(0); // or nothing was watched
+    expect(calls.Identity).toBeGreaterThan(0); // or nothing was watched
   }
 
   test.each(Object.entries(samplers))('a policy-gradient step, %s', async (_, sampler) => {
