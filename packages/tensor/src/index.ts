@@ -41,4 +41,5 @@ export {
   philox4x32,
   uniformArray,
 } from './random.js';
+export { recomputed } from './recomputed.js';
 export { leanTape } from './tape.js';

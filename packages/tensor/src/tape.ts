@@ -2,13 +2,27 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 /** tfjs's record of one operation. */
-interface TapeNode {
+export interface TapeNode {
+  id: number;
   kernelName: string;
   inputs: Record<string, tf.Tensor>;
   /** Copies of tensors (of the same memory) that the gradient reads; kept until the backward pass has ended. */
   saved: tf.Tensor[];
-  gradient?: (dys: tf.Tensor[]) => Record<string, () => tf.Tensor>;
+  outputs: tf.Tensor[];
+  /** Gradients of the inputs from those of the outputs, `null` for an output that nothing depends on. */
+  gradient?: (dys: (tf.Tensor | null)[]) => Record<string, () => tf.Tensor>;
 }
+
+/** Where tfjs stands in recording: tfjs-core/src/engine.ts, tfjs 4.22. */
+export interface TapeState {
+  /** What is recorded or, in a backward pass, was; `null` where no gradient is being taken. */
+  activeTape: TapeNode[] | null;
+  /** Forward passes of gradients that are running, one within another; 0 in a backward pass. */
+  gradientDepth: number;
+  nextTapeNodeId: number;
+}
+
+export const tapeState = (): TapeState => tf.engine().state as unknown as TapeState;
 
 /** Operations of whose saved tensors the gradient reads nothing but the shape. */
 const shapeOnly = new Set(['Add', 'Sub', 'Reshape', 'ExpandDims', 'Concat', 'Slice', 'PadV2', 'Sum']);
@@ -23,15 +37,13 @@ const shapeOnly = new Set(['Add', 'Sub', 'Reshape', 'ExpandDims', 'Concat', 'Sli
  * @example tf.variableGrads(() => leanTape(() => loss(parameters)), variables);
  */
 export function leanTape<R>(f: () => R): R {
-  const { activeTape: tape, gradientDepth } = tf.engine().state as unknown as {
-    activeTape: TapeNode[] | null;
-    gradientDepth: number;
-  };
+  const { activeTape: tape, gradientDepth } = tapeState();
   if (!tape || gradientDepth !== 1) return f();
   // The gradients of a node's inputs are computed, and added to those that other nodes gave, after `gradient` has returned:
   // what was read goes when the next node begins.
   let freeLast = () => {};
   const given = new Set<number>();
+  const { push } = tape;
   tape.push = (...nodes: TapeNode[]) => {
     for (const node of nodes) {
       if (shapeOnly.has(node.kernelName)) tf.dispose(node.saved);
@@ -41,7 +53,8 @@ export function leanTape<R>(f: () => R): R {
         freeLast();
         const passedOn = new Set<tf.Tensor>();
         const added: tf.Tensor[] = [];
-        freeLast = () => tf.dispose([...saved, ...added, ...dys.filter((dy) => dy && !passedOn.has(dy))]);
+        freeLast = () =>
+          tf.dispose([...saved, ...added, ...dys.filter((dy) => dy !== null).filter((dy) => !passedOn.has(dy))]);
         const noting = (dx: tf.Tensor, { id }: tf.Tensor) => {
           if (given.has(id)) added.push(dx);
           else passedOn.add(dx);
@@ -53,7 +66,7 @@ export function leanTape<R>(f: () => R): R {
         );
       };
     }
-    return Array.prototype.push.apply(tape, nodes);
+    return push.apply(tape, nodes);
   };
   try {
     return f();
