@@ -1,4 +1,5 @@
 // What a file like llama.ts offers. Letters: B batch, T time, d hiddenSize, V vocabSize.
+import type { ForwardOptions } from '@soft-tokens/samplers';
 import type { Tensor, Tensor3D } from '@tensorflow/tfjs-core';
 import type { DecoderCache } from './cache.js';
 import type { DecoderConfig, RawConfig } from './config.js';
@@ -15,5 +16,11 @@ export interface Architecture<C extends DecoderConfig = DecoderConfig> {
   /** Shape of each parameter under its checkpoint name, without `lm_head.weight`, which may be tied. */
   parameterShapes(config: C): Map<string, number[]>;
   /** Input embeddings `[B, T, d]` to final hidden states `[B, T, d]`, after the last norm. Grows the cache by T. */
-  forward(config: C, weight: Weights, inputs: Tensor3D, cache?: DecoderCache): Tensor3D;
+  forward(
+    config: C,
+    weight: Weights,
+    inputs: Tensor3D,
+    cache: DecoderCache | undefined,
+    options: ForwardOptions,
+  ): Tensor3D;
 }

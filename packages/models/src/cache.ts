@@ -13,6 +13,30 @@ export interface CachedKeys extends KeysAndValues {
   length: number;
 }
 
+/** A cache as a layer sees it. */
+export interface LayerCache {
+  /** Left-padding positions of each row, which no later position attends to. */
+  readonly padding: Int32Array;
+  /** Appends a layer's new keys and values `[B, T, K, D]`; returns all that the layer's queries see, for this call alone. */
+  append(layer: number, keys: tf.Tensor4D, values: tf.Tensor4D): CachedKeys;
+}
+
+/** What a layer holds, by name: its own positions and those of the prefix, where there are any. */
+type Held = { ownKeys?: tf.Tensor4D; ownValues?: tf.Tensor4D; prefixKeys?: tf.Tensor4D; prefixValues?: tf.Tensor4D };
+
+/** A layer's part of a cache at one time, from which the layer can be computed when the cache has long changed. */
+export interface CachePart {
+  readonly held: Held;
+  /** A cache that holds `held`, or copies of it, and nothing else; it frees nothing. */
+  standIn(held: Held): PartialCache;
+}
+
+/** What stands in for a cache in one run of one layer. */
+interface PartialCache extends LayerCache {
+  /** The layer's own keys and values once it has appended. */
+  own: KeysAndValues | undefined;
+}
+
 /** What a layer holds. */
 interface Layer {
   /** Of rows that are shared: `[R, P, K, D]`. */
@@ -39,8 +63,7 @@ const LEAST_CAPACITY = 16;
  * It keeps what it holds (`tf.keep`): the tensors outlive `tf.tidy` and are freed when the cache grows or is disposed.
  * Both are safe while gradients are recorded: whatever the backward pass needs, the operations have saved themselves.
  */
-export class DecoderCache implements KeyValueCache {
-  /** Left-padding positions of each row, which no later position attends to. */
+export class DecoderCache implements KeyValueCache, LayerCache {
   readonly padding: Int32Array;
   #length = 0;
   #disposed = false;
@@ -66,7 +89,6 @@ export class DecoderCache implements KeyValueCache {
     return this.#disposed;
   }
 
-  /** Appends a layer's new keys and values `[B, T, K, D]`; returns all that the layer's queries see, for this call alone. */
   append(layer: number, keys: tf.Tensor4D, values: tf.Tensor4D): CachedKeys {
     const held = this.#layers[layer]!;
     const count = this.#length - this.#prefixLength;
@@ -74,6 +96,38 @@ export class DecoderCache implements KeyValueCache {
     held.own = grown(held.own, count, { keys, values });
     const prefix = held.prefix && { ...held.prefix, rows: this.#prefixRows! };
     return { ...held.own, prefix, length };
+  }
+
+  /** A layer's part as it is now. While gradients are recorded. */
+  part(layer: number): CachePart {
+    const { prefix, own } = this.#layers[layer]!;
+    const count = this.#length - this.#prefixLength;
+    const { padding } = this;
+    const rows = this.#prefixRows;
+    const standIn = ({ ownKeys, ownValues, prefixKeys, prefixValues }: Held): PartialCache => ({
+      padding,
+      own: ownKeys && ownValues && { keys: ownKeys, values: ownValues },
+      append(_, keys, values) {
+        this.own = this.own ? joined(this.own, { keys, values }) : { keys, values };
+        const prefix = prefixKeys && prefixValues && rows && { keys: prefixKeys, values: prefixValues, rows };
+        return { ...this.own, prefix, length: this.own.keys.shape[1] };
+      },
+    });
+    return {
+      standIn,
+      held: {
+        ...(own && { ownKeys: firstPositions(own.keys, count), ownValues: firstPositions(own.values, count) }),
+        ...(prefix && { prefixKeys: prefix.keys, prefixValues: prefix.values }),
+      },
+    };
+  }
+
+  /** Puts a layer's own keys and values, new ones included, in the place of the old, which are freed. */
+  replace(layer: number, own: KeysAndValues): void {
+    const held = this.#layers[layer]!;
+    const old = held.own;
+    held.own = kept(own, tf.clone);
+    if (old) tf.dispose([old.keys, old.values]);
   }
 
   /** Counts T new positions, once every layer has appended them. */
@@ -126,10 +180,10 @@ function grown(old: KeysAndValues | undefined, count: number, added: KeysAndValu
   const [B, capacity, K, D] = old.keys.shape;
   const length = count + added.keys.shape[1];
   if (!hasKernel('CacheWrite') || tf.engine().isTapeOn()) {
-    const all = tf.tidy(() => ({
-      keys: tf.keep(tf.concat([firstPositions(old.keys, count), added.keys], 1)),
-      values: tf.keep(tf.concat([firstPositions(old.values, count), added.values], 1)),
-    }));
+    const all = tf.tidy(() => {
+      const there = { keys: firstPositions(old.keys, count), values: firstPositions(old.values, count) };
+      return kept(joined(there, added), (x) => x);
+    });
     tf.dispose([old.keys, old.values]);
     return all;
   }
@@ -153,6 +207,14 @@ function write(buffers: KeysAndValues, from: KeysAndValues, position: number, co
 
 function kept({ keys, values }: KeysAndValues, f: (x: tf.Tensor4D) => tf.Tensor4D): KeysAndValues {
   return { keys: tf.keep(f(keys)), values: tf.keep(f(values)) };
+}
+
+/** The one's positions, then the other's. */
+function joined(first: KeysAndValues, then: KeysAndValues): KeysAndValues {
+  return {
+    keys: tf.concat([first.keys, then.keys], 1),
+    values: tf.concat([first.values, then.values], 1),
+  };
 }
 
 /** The positions that are there, apart from a buffer: the tensor itself where there is no room after them. */

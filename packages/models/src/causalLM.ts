@@ -1,5 +1,5 @@
 // A language model over a set of named parameters. Letters: B batch, T time, d hiddenSize, V vocabSize.
-import type { Head, KeyValueCache, LanguageModel } from '@soft-tokens/samplers';
+import type { ForwardOptions, Head, KeyValueCache, LanguageModel } from '@soft-tokens/samplers';
 import { embedding, headLogits, headLogProb, headMixture, normalArray } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture, Weights } from './architecture.js';
@@ -86,7 +86,7 @@ export function createCausalLM(
     mixture: (hidden, temperature) => tf.tidy(() => headMixture(hidden, W, E, temperature)),
   };
 
-  function forward(inputs: tf.Tensor3D, cache?: KeyValueCache): tf.Tensor3D {
+  function forward(inputs: tf.Tensor3D, cache?: KeyValueCache, options: ForwardOptions = {}): tf.Tensor3D {
     if (inputs.rank !== 3 || inputs.shape[2] !== d || inputs.shape[1] === 0) {
       throw new RangeError(`forward: expected inputs [B, T, ${d}] with T > 0, got [${inputs.shape}]`);
     }
@@ -98,7 +98,7 @@ export function createCausalLM(
       throw new RangeError(`forward: expected ${cache.padding.length} rows, as the cache has, got ${inputs.shape[0]}`);
     }
     try {
-      return tf.tidy(() => architecture.forward(settings, weight, inputs, cache));
+      return tf.tidy(() => architecture.forward(settings, weight, inputs, cache, options));
     } catch (error) {
       cache?.dispose(); // some of its layers may have grown already
       throw error;

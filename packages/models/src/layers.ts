@@ -1,7 +1,18 @@
 // What the decoders here truly share. An architecture's file says which parts it has and in which order.
 // Shapes: B batch, T time, S keys, d hidden size, H query heads, K key/value heads, D head dim.
-import { attention, linear, type RotaryTable, rmsNorm, rotary, rotaryTable, swiglu } from '@soft-tokens/tensor';
+import type { ForwardOptions } from '@soft-tokens/samplers';
 import {
+  attention,
+  linear,
+  type RotaryTable,
+  recomputed,
+  rmsNorm,
+  rotary,
+  rotaryTable,
+  swiglu,
+} from '@soft-tokens/tensor';
+import {
+  engine,
   reshape,
   type Tensor,
   type Tensor1D,
@@ -11,7 +22,7 @@ import {
   tidy,
 } from '@tensorflow/tfjs-core';
 import type { Weights } from './architecture.js';
-import type { DecoderCache } from './cache.js';
+import type { DecoderCache, LayerCache } from './cache.js';
 import type { DecoderConfig } from './config.js';
 
 /** A linear layer's parameters as stored: `weight` `[out, in]`, `bias` `[out]`. */
@@ -42,7 +53,7 @@ export interface LayerContext {
   index: number;
   /** The angles of the inputs' positions. */
   angles: RotaryTable;
-  cache: DecoderCache | undefined;
+  cache: LayerCache | undefined;
 }
 
 /**
@@ -80,17 +91,44 @@ export function decoderStack(
   weight: Weights,
   inputs: Tensor3D,
   cache: DecoderCache | undefined,
+  { recompute = false }: ForwardOptions,
   layer: (x: Tensor3D, name: string, context: LayerContext) => Tensor3D,
 ): Tensor3D {
   const [B, T] = inputs.shape;
   const angles = anglesOf(config, B, T, cache);
   let x = inputs;
   for (let index = 0; index < config.numLayers; index++) {
-    // What no gradient needs goes with its layer.
-    x = tidy(() => layer(x, `model.layers.${index}`, { config, index, angles, cache }));
+    const run: Run = (x, angles, cache) => layer(x, `model.layers.${index}`, { config, index, angles, cache });
+    if (recompute && engine().isTapeOn()) x = recomputedLayer(run, x, angles, cache, index);
+    else x = tidy(() => run(x, angles, cache)); // what no gradient needs goes with its layer
   }
   cache?.advance(T);
   return norm(x, weight, 'model.norm', config.rmsNormEps);
+}
+
+/** A layer, of all that it reads but for its weights. */
+type Run = (x: Tensor3D, angles: RotaryTable, cache: LayerCache | undefined) => Tensor3D;
+
+/** A layer of which the gradient keeps the input alone, with what the cache held before it and the table of angles. */
+function recomputedLayer(
+  run: Run,
+  x: Tensor3D,
+  angles: RotaryTable,
+  cache: DecoderCache | undefined,
+  index: number,
+): Tensor3D {
+  if (!cache) return recomputed(({ x, cos, sin }) => ({ y: run(x, { cos, sin }, undefined) }), { x, ...angles }).y;
+  const { held, standIn } = cache.part(index);
+  const { y, keys, values } = recomputed(
+    ({ x, cos, sin, ...held }) => {
+      const part = standIn(held);
+      const y = run(x, { cos, sin }, part);
+      return { y, ...part.own! };
+    },
+    { x, ...angles, ...held },
+  );
+  cache.replace(index, { keys, values });
+  return y;
 }
 
 /** The rotary table of T new positions; a row's first position after its left padding is 0. */

@@ -48,9 +48,9 @@ export const qwen2: Architecture<Qwen2Config> = {
     return shapes.set('model.norm.weight', [d]);
   },
 
-  forward(config, weight, inputs, cache) {
+  forward(config, weight, inputs, cache, options) {
     const { rmsNormEps: eps } = config;
-    return decoderStack(config, weight, inputs, cache, (x, layer, context) => {
+    return decoderStack(config, weight, inputs, cache, options, (x, layer, context) => {
       const attention = selfAttention(norm(x, weight, `${layer}.input_layernorm`, eps), context, {
         q: projection(weight, `${layer}.self_attn.q_proj`, true),
         k: projection(weight, `${layer}.self_attn.k_proj`, true),

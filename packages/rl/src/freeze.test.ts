@@ -1,7 +1,7 @@
 import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine, enginesUnderTest, tinyModel } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { freeze } from './freeze.js';
 
 function toy() {
@@ -21,6 +21,12 @@ eachEngine(
         const states = (m: typeof frozen) =>
           tf.tidy(() => m.forward(m.embed(tf.tensor2d([[1, 2, 3]], [1, 3], 'int32')) as tf.Tensor3D).dataSync());
         expect(states(frozen)).toEqual(states(model));
+        const forward = vi.spyOn(model, 'forward');
+        const [inputs, cache] = [tf.zeros<tf.Rank.R3>([1, 1, 3]), model.createCache(Int32Array.of(0))];
+        frozen.forward(inputs, cache, { recompute: true }).dispose();
+        expect(forward).toHaveBeenCalledExactlyOnceWith(inputs, cache, { recompute: true });
+        cache.dispose();
+        inputs.dispose();
       });
 
       test('refuses a name that is no parameter, and a model without any left', () => {

@@ -28,6 +28,6 @@ export function freeze(model: TrainableModel, names: readonly string[]): Trainab
     embed: (ids) => model.embed(ids),
     mix: (weights) => model.mix(weights),
     createCache: (padding) => model.createCache(padding),
-    forward: (inputs, cache) => model.forward(inputs, cache),
+    forward: (inputs, cache, options) => model.forward(inputs, cache, options),
   };
 }

@@ -1,10 +1,11 @@
-// On the engine `native` the log-probabilities of recorded sequences are the same bits in any micro-batches.
+// On the engine `native` the log-probabilities of recorded sequences are the same bits in any micro-batches, and so are
+// gradients, whether layers are computed again or not.
 import { type Action, decode, fuzzy, hard, type Sampler, soft } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
-import { microBatches } from './gradients.js';
+import { disposeGradients, microBatches, policyGradient } from './gradients.js';
 import { score, thoughtLength, withCaches } from './score.js';
 import { digitFormat, digits, toyModel } from './test/toy.js';
 
@@ -60,6 +61,26 @@ eachEngine(useEngine, () => {
     }
     expect(scored([all.toReversed()])).toEqual(want);
     expect(scored([all.filter((n) => n % 2 === 0), all.filter((n) => n % 2 === 1)])).toEqual(want);
+
+    const advantages = sequences.map((_, n) => (n % 3) - 1.5);
+    const { parameters } = model;
+    const gradients = async (recompute: boolean) => {
+      const got = await policyGradient({
+        model,
+        sampler,
+        parameters,
+        sequences,
+        advantages,
+        maxTokens: 100,
+        recompute,
+      });
+      const values = Array.from(got.gradients, ([name, x]) => [name, x.dataSync<'float32'>().slice()] as const);
+      disposeGradients(got.gradients);
+      return { loss: got.loss, values };
+    };
+    const kept = await gradients(false);
+    expect(kept.values.every(([, values]) => values.every(Number.isFinite) && values.some((x) => x !== 0))).toBe(true);
+    expect(await gradients(true)).toEqual(kept);
     model.dispose();
   });
 }, ['native']);

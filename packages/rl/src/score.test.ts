@@ -54,21 +54,29 @@ eachEngine(useEngine, () => {
     }),
   );
 
-  test.each(table)("%s, %s: the policy gradient in every parameter is PyTorch's, in any micro-batches", (name, mode) =>
-    withCase(name, async (model) => {
-      const document = expected(name);
-      const { sampler, sequences, advantages } = recorded(document, mode);
-      const { parameters } = model;
-      const before = tf.memory().numTensors;
-      // The longest sequences hold 12 positions after the prompt: rows of one, of two, and all at once.
-      for (const maxTokens of [1, 24, 1000]) {
-        const got = await policyGradient({ model, sampler, parameters, sequences, advantages, maxTokens });
-        expectClose([got.loss], [document.modes[mode].loss], { rel: 1e-4 });
-        await expectGradients(name, mode, got.gradients);
-        disposeGradients(got.gradients);
-      }
-      expect(tf.memory().numTensors).toBe(before);
-    }),
+  test.each(table)(
+    "%s, %s: the policy gradient in every parameter is PyTorch's, in any micro-batches, recomputed or not",
+    (name, mode) =>
+      withCase(name, async (model) => {
+        const document = expected(name);
+        const { sampler, sequences, advantages } = recorded(document, mode);
+        const { parameters } = model;
+        const before = tf.memory().numTensors;
+        // The longest sequences hold 12 positions after the prompt: rows of one, of two, and all at once.
+        for (const [maxTokens, recompute] of [
+          [1, false],
+          [24, false],
+          [24, true],
+          [1000, false],
+          [1000, true],
+        ] as const) {
+          const got = await policyGradient({ model, sampler, parameters, sequences, advantages, maxTokens, recompute });
+          expectClose([got.loss], [document.modes[mode].loss], { rel: 1e-4 });
+          await expectGradients(name, mode, got.gradients);
+          disposeGradients(got.gradients);
+        }
+        expect(tf.memory().numTensors).toBe(before);
+      }),
   );
 
   test.each(cases)("%s: the supervised loss and its gradients are PyTorch's", (name) =>

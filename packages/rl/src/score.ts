@@ -4,6 +4,7 @@
 import {
   type Action,
   type Completion,
+  type ForwardOptions,
   type KeyValueCache,
   type LanguageModel,
   padPrompts,
@@ -33,6 +34,8 @@ export interface ScoreOptions {
   sequences: readonly RecordedSequence[];
   /** τ > 0 at which the answer was drawn. Default 1. */
   answerTemperature?: number;
+  /** Less memory for more time: the backward pass computes each layer again. It changes no result. Default: no. */
+  recompute?: boolean | undefined;
 }
 
 /** The number of thought steps of a sequence. */
@@ -54,7 +57,7 @@ export function thoughtLength({ action }: Pick<RecordedSequence, 'action'>): num
  * @example const { thought, answer } = withCaches((own) => score({ model, sampler, sequences }, own));
  */
 export function score(
-  { model, sampler, sequences, answerTemperature = 1 }: ScoreOptions,
+  { model, sampler, sequences, answerTemperature = 1, recompute }: ScoreOptions,
   own: (cache: KeyValueCache) => void,
 ): Scores {
   const lengths = sequences.map((sequence) => ({
@@ -79,7 +82,7 @@ export function score(
     T,
   );
   const inputs = continuationInputs(model, sampler, sequences, action, T, L);
-  const states = predictingStates(model, sequences, inputs, own);
+  const states = predictingStates(model, sequences, inputs, own, { recompute });
 
   const thoughtStates = tf.slice(states, [0, 0, 0], [-1, T, -1]) as tf.Tensor3D;
   const thought = tf.mul(sampler.logProb(thoughtStates, model, action), lengthMask(lengths, T, 'T'));
@@ -163,18 +166,21 @@ function predictingStates(
   sequences: readonly RecordedSequence[],
   inputs: tf.Tensor3D,
   own: (cache: KeyValueCache) => void,
+  options: ForwardOptions,
 ): tf.Tensor3D {
   const { prompts, rows } = distinctPrompts(sequences);
   const { ids, padding, length } = padPrompts(prompts);
   const promptCache = model.createCache(padding);
   own(promptCache);
   const promptInputs = model.embed(tf.tensor2d(ids, [prompts.length, length], 'int32')) as tf.Tensor3D;
-  const promptStates = model.forward(promptInputs, promptCache);
+  const promptStates = model.forward(promptInputs, promptCache, options);
   const last = tf.reshape(tf.slice(promptStates, [0, length - 1, 0], [-1, 1, -1]), [prompts.length, model.hiddenSize]);
 
-  const cache = promptCache.select(rows);
-  own(cache);
-  const states = model.forward(inputs, cache);
+  const states = withCaches((own) => {
+    const cache = promptCache.select(rows);
+    own(cache); // nothing reads it once the states are there
+    return model.forward(inputs, cache, options);
+  });
   const first = embedding(last as tf.Tensor2D, tf.tensor2d(rows, [rows.length, 1], 'int32'));
   return tf.concat([first, states], 1) as tf.Tensor3D;
 }

@@ -2,7 +2,7 @@ import { type CausalLM, saveModel } from '@soft-tokens/models';
 import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine, enginesUnderTest, expectClose } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { checkpointStore } from './checkpoint.js';
 import { adamW } from './optimizers.js';
 import { demonstration, type SftEvent, type SftOptions, sft } from './sft.js';
@@ -146,6 +146,16 @@ eachEngine(
       test('micro-batches change nothing but rounding, noise included', async () => {
         const noise = { maxNoiseScale: () => 0.5, steps: 3 };
         expectClose(await lossesOf({ ...noise, maxTokens: 1 }), await lossesOf(noise), { rel: 1e-4 });
+      });
+
+      test('layers computed again give the same losses', async () => {
+        const model = newModel();
+        const forward = vi.spyOn(model, 'forward');
+        const again = losses(await collect(options(model, directory(), { recompute: true })));
+        expect(forward.mock.calls.length).toBeGreaterThan(0);
+        for (const [, , given] of forward.mock.calls) expect(given).toEqual({ recompute: true });
+        expectClose(again, await lossesOf({}), { rel: 1e-5 });
+        model.dispose();
       });
 
       test('3 steps, stopped, and 3 more end as 6 at once, to the bit', async () => {

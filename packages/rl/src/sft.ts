@@ -56,6 +56,8 @@ export interface SftOptions {
   maxNoiseScale?: (() => number) | undefined;
   maxGradientNorm?: number | undefined;
   maxTokens: number;
+  /** See `ScoreOptions`. */
+  recompute?: boolean | undefined;
   checkpointEvery: number;
   checkpoints: CheckpointStore;
   seed: number;
@@ -122,6 +124,7 @@ async function sftStep(
     parameters: model.parameters,
     sequences,
     maxTokens: options.maxTokens,
+    recompute: options.recompute,
     loss: (logProb) => crossEntropy(logProb, tokens),
     pause,
   });

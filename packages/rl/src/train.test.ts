@@ -5,7 +5,7 @@ import { type Action, hard, type Mode, type Sampler, samplerFor } from '@soft-to
 import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine, enginesUnderTest, expectClose } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { checkpointStore } from './checkpoint.js';
 import { freeze } from './freeze.js';
 import { adamW, type Optimizer } from './optimizers.js';
@@ -183,6 +183,23 @@ eachEngine(
         }
         expect(results[1]).toEqual(results[0]);
         expect(results[2]!.losses).not.toEqual(results[0]!.losses);
+      });
+
+      test('layers computed again in the updates, and there alone, give the same losses', async () => {
+        const [model, other] = [newModel(), newModel()];
+        const kept = stepsOf(await collect(run(other, directory(), { steps: 2 })));
+        const forward = vi.spyOn(model, 'forward');
+        const again = stepsOf(await collect(run(model, directory(), { steps: 2, recompute: true })));
+        const updates = forward.mock.calls.filter(([, , options]) => options !== undefined);
+        expect(updates.length).toBeGreaterThan(0);
+        for (const [, , options] of updates) expect(options).toEqual({ recompute: true });
+        expect(forward.mock.calls.length).toBeGreaterThan(updates.length);
+        expectClose(
+          again.map(({ loss }) => loss),
+          kept.map(({ loss }) => loss),
+          { rel: 1e-4 },
+        );
+        tf.dispose([...model.parameters.values(), ...other.parameters.values()]);
       });
 
       test('draws afresh at each step: the same question and weights give other samples', async () => {

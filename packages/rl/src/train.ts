@@ -60,6 +60,8 @@ export interface TrainOptions {
   maxGradientNorm?: number | undefined;
   /** Positions a micro-batch holds at most, without the prompts'; see `microBatches`. */
   maxTokens: number;
+  /** See `ScoreOptions`. */
+  recompute?: boolean | undefined;
   /** Validate every so many steps, and at the end. */
   validateEvery: number;
   /** Save every so many steps, and at the end. */
@@ -170,6 +172,7 @@ async function trainStep(options: TrainOptions, state: TrainingState, step: numb
     advantages: groupAdvantages(samples, options.samples),
     answerTemperature: options.answerTemperature,
     maxTokens: options.maxTokens,
+    recompute: options.recompute,
     pause: pacer(signal),
   });
   const learningRate = options.schedule(step);

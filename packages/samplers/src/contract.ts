@@ -14,6 +14,12 @@ export interface KeyValueCache {
   dispose(): void;
 }
 
+/** How a forward pass is computed; it changes no result. */
+export interface ForwardOptions {
+  /** While a gradient is recorded: keep each layer's input alone, and compute the layer again in the backward pass. */
+  recompute?: boolean | undefined;
+}
+
 /** Everything that touches the vocabulary. */
 export interface Head {
   /** Logits z = W h: `hidden` `[..., d]` -> `[..., V]`, float32. */
@@ -38,7 +44,7 @@ export interface LanguageModel {
    * Input embeddings `[B, T, d]` to final hidden states `[B, T, d]`, causally; `hidden[:, t]` predicts position t + 1.
    * With a cache, the inputs follow the positions it holds, and their keys and values are appended to it.
    */
-  forward(inputs: Tensor3D, cache?: KeyValueCache): Tensor3D;
+  forward(inputs: Tensor3D, cache?: KeyValueCache, options?: ForwardOptions): Tensor3D;
   readonly head: Head;
 }
 

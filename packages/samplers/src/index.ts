@@ -1,5 +1,6 @@
 export type {
   Action,
+  ForwardOptions,
   Head,
   KeyValueCache,
   LanguageModel,
