@@ -1,7 +1,7 @@
 import { samplerFor } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { drawSequences, median, randomPrompts, timeSteps } from './bench.js';
 import { summarise } from './commands/bench.js';
 import { modes } from './config/recipe.js';
@@ -52,7 +52,10 @@ test.each(modes)('%s: sequences of full length; a step leaves no tensor behind a
 
   const before = { tensors: tf.memory().numTensors, weights: model.inputEmbedding.dataSync().slice() };
   const done: number[] = [];
-  const times = await timeSteps({ model, shape, steps: 2, maxTokens: 10, ...rest, onStep: (n) => done.push(n) });
+  const onStep = (n: number) => done.push(n);
+  const forward = vi.spyOn(model, 'forward');
+  const times = await timeSteps({ model, shape, steps: 2, maxTokens: 10, recompute: true, ...rest, onStep });
+  expect(forward.mock.calls.some(([, , options]) => options?.recompute)).toBe(true);
   expect(done).toEqual([1, 2, 3]);
   expect(times).toHaveLength(2);
   for (const { rollout, update } of times) expect(Math.min(rollout, update)).toBeGreaterThan(0);
@@ -64,13 +67,14 @@ test.each(modes)('%s: sequences of full length; a step leaves no tensor behind a
 test('the command: as JSON and as a table', async () => {
   const argv = ['bench', '--random', tiny, '--mode', 'hard', '--engine', 'cpu', '--steps', '2', '--samples', '3'];
   argv.push('--prompt-tokens', '5', '--thought-tokens', '4', '--answer-tokens', '2');
-  const { code, out } = await runInProcess([...argv, '--json']);
+  const { code, out } = await runInProcess([...argv, '--recompute', '--json']);
   expect(code).toBe(0);
   const report = JSON.parse(out);
   const layers = 2 * 32 * 32 + 2 * 16 * 32 + 3 * 48 * 32;
   expect(report).toMatchObject({
     engine: 'cpu',
     mode: 'hard',
+    recompute: true,
     parameters: 40 * 32 + layers + 3 * 32,
     flops_per_step: 8 * (layers * (2 * 5 + 6 * 5) + 40 * 32 * 36),
   });

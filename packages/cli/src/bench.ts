@@ -42,6 +42,8 @@ export interface BenchOptions {
   steps: number;
   /** Positions a micro-batch holds at most. */
   maxTokens: number;
+  /** Whether the update computes each layer again instead of keeping what is in it. */
+  recompute?: boolean;
   seed: number;
   signal: AbortSignal;
   /** Called after each step, the first one included. */
@@ -83,7 +85,7 @@ export async function timeSteps(options: BenchOptions): Promise<StepTimes[]> {
 
 /** The sequences of a step, all of full length. */
 export function drawSequences(
-  { model, shape, seed, signal }: Omit<BenchOptions, 'steps' | 'maxTokens' | 'onStep'>,
+  { model, shape, seed, signal }: Omit<BenchOptions, 'steps' | 'maxTokens' | 'recompute' | 'onStep'>,
   sampler: Sampler<Action>,
   step: number,
 ): Promise<Completion[]> {
@@ -104,7 +106,7 @@ export function drawSequences(
 }
 
 async function update(
-  { model, maxTokens, signal }: BenchOptions,
+  { model, maxTokens, recompute, signal }: BenchOptions,
   sampler: Sampler<Action>,
   sequences: Completion[],
   { optimizer, state }: { optimizer: Optimizer; state: OptimizerState },
@@ -117,6 +119,7 @@ async function update(
     sequences,
     advantages: sequences.map((_, n) => (n % 2 === 0 ? 1 : -1)), // none is 0, so none is left out
     maxTokens,
+    recompute,
     pause: pacer(signal),
   });
   try {

@@ -41,9 +41,9 @@ test('holds the configuration with paths relative to it, and what it ran with', 
   expect(record.sessions).toMatchObject([{ command: 'train', engine: 'wasm' }]);
 });
 
-test('the same configuration goes on; how many processes work is no difference', async () => {
+test('the same configuration goes on; how many processes work, and what they compute again, is no difference', async () => {
   (await open('same')).release();
-  const again = await open('same', { workers: 2 });
+  const again = await open('same', { workers: 2, recompute: true });
   again.release();
   expect(again.resumed).toBe(true);
   expect(JSON.parse(readFileSync(join(again.directory, 'run.json'), 'utf8')).sessions).toHaveLength(2);

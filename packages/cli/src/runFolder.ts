@@ -36,7 +36,7 @@ const CONFIG = 'config.yaml';
 const RUN = 'run.json';
 
 /** Keys that change how fast a run is, not what comes of it. */
-const withoutEffect = new Set(['workers']);
+const withoutEffect = new Set(['workers', 'recompute']);
 
 const runRecord = z.object({
   versions: z.record(z.string(), z.string()),

@@ -125,6 +125,7 @@ async function warmUp(
       maxNoiseScale: config.maxNoise > 0 ? () => config.maxNoise * embeddingRms(model.inputEmbedding) : undefined,
       maxGradientNorm: config.optimizer.maxGradientNorm,
       maxTokens: config.maxTokens,
+      recompute: config.recompute,
       checkpointEvery: config.checkpointEvery,
       checkpoints: await openCheckpoints(checkpoints, model, { tokenizerFrom: from, embeddingRms: start }),
       seed: config.seed,

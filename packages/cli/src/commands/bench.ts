@@ -29,6 +29,7 @@ export function benchCommand(io: Io): Command {
     .option('--thought-tokens <n>', 'length of a thought', positiveWholeNumber, 128)
     .option('--answer-tokens <n>', 'length of an answer', positiveWholeNumber, 32)
     .option('--max-tokens <n>', 'positions a micro-batch holds at most', positiveWholeNumber, 8192)
+    .option('--recompute', 'compute each layer again in the update: less memory, more time', false)
     .option('--steps <n>', 'steps to time, after one to warm up', positiveWholeNumber, 3)
     .addOption(seedOption())
     .addOption(engineOption())
@@ -67,6 +68,7 @@ share of the best speed of a plain product, measured before the steps.
           shape,
           steps: flags.steps,
           maxTokens: flags.maxTokens,
+          recompute: flags.recompute,
           seed,
           signal: io.signal,
           onStep: (done, total) => {
@@ -90,6 +92,7 @@ share of the best speed of a plain product, measured before the steps.
         thought_tokens: thoughtTokens,
         answer_tokens: answerTokens,
         max_tokens: flags.maxTokens,
+        recompute: flags.recompute,
         seed,
         ...summarise(times, { tokens: drawnTokens(shape), flops, peak }),
         peak_rss_mb: process.resourceUsage().maxRSS / 1024,

@@ -110,6 +110,8 @@ export const trainSchema = z.strictObject({
   frozen: z.array(z.string()).default([]),
   /** Positions a micro-batch holds at most. */
   maxTokens: count.default(8192),
+  /** Keep less of each layer and compute it again: less memory, more time. */
+  recompute: z.boolean().default(false),
   validateEvery: count.default(50),
   checkpointEvery: count.default(50),
   seed: seed.default(0),
@@ -135,6 +137,7 @@ export const sftSchema = z
     maxNoise: z.number().nonnegative().default(0),
     optimizer: z.strictObject({ learningRate: positive, ...optimizerKeys }),
     maxTokens: count.default(8192),
+    recompute: z.boolean().default(false),
     checkpointEvery: count.default(500),
     seed: seed.default(0),
     out: path,

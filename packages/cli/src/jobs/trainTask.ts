@@ -61,6 +61,7 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
     answerTemperature: config.answerTemperature,
     maxGradientNorm: optimizer.maxGradientNorm,
     maxTokens: config.maxTokens,
+    recompute: config.recompute,
     validateEvery: config.validateEvery,
     checkpointEvery: config.checkpointEvery,
     checkpoints: await openCheckpoints(layout.checkpoints(directory, mode), model, {
