@@ -179,6 +179,8 @@ async function trainStep(options: TrainOptions, state: TrainingState, step: numb
   let gradientNorm: number;
   let embeddingGradientShare: number | undefined;
   try {
+    const embeddingGradient = gradients.get(EMBEDDING_PARAMETER);
+    const embeddingNorm = embeddingGradient && globalNorm([embeddingGradient]);
     gradientNorm = updateParameters({
       ...options,
       parameters: model.parameters,
@@ -186,10 +188,7 @@ async function trainStep(options: TrainOptions, state: TrainingState, step: numb
       state: state.optimizer,
       learningRate,
     });
-    const embeddingGradient = gradients.get(EMBEDDING_PARAMETER);
-    if (embeddingGradient && gradientNorm > 0) {
-      embeddingGradientShare = (globalNorm([embeddingGradient]) / gradientNorm) ** 2;
-    }
+    if (embeddingNorm !== undefined && gradientNorm > 0) embeddingGradientShare = (embeddingNorm / gradientNorm) ** 2;
   } finally {
     disposeGradients(gradients);
   }

@@ -13,7 +13,7 @@ export interface UpdateOptions {
 }
 
 /**
- * One update of all parameters, clipped when a limit is given.
+ * One update of all parameters, clipped when a limit is given. Frees the gradients.
  *
  * - returns the gradients' global norm before clipping
  *

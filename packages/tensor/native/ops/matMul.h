@@ -11,6 +11,7 @@
 // tiles of a, packed as [depth, rows] and read once a panel, come from the second. A b that few rows are multiplied with, again
 // and again, is better packed beforehand, whole: panels [K, 32], zeros beyond column N.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace ISA {
@@ -90,7 +91,12 @@ static void packPanel(const Operand& b, int64_t n0, int64_t columns, int64_t k0,
   if (b.form == Form::TRANSPOSED) {
     transposeInto(b.at + n0 * b.stride + k0, b.stride, columns, depth, to, PANEL);
   } else if (columns == PANEL) {
-    for (int64_t k = 0; k < depth; k++) std::memcpy(to + k * PANEL, b.at + (k0 + k) * b.stride + n0, PANEL * 4);
+    for (int64_t k = 0; k < depth; k++) {
+      const float* from = b.at + (k0 + k) * b.stride + n0;
+      __builtin_prefetch(from + PANEL, 0, 2);  // the next panel's: a processor does not see this pattern by itself
+      __builtin_prefetch(from + PANEL + PANEL / 2, 0, 2);
+      std::memcpy(to + k * PANEL, from, PANEL * 4);
+    }
   } else {
     for (int64_t k = 0; k < depth; k++)
       std::memcpy(to + k * PANEL, b.at + (k0 + k) * b.stride + n0, static_cast<size_t>(columns) * 4);
@@ -185,6 +191,35 @@ static inline float* threadScratch(int64_t size) {
   return reinterpret_cast<float*>((address + 63) / 64 * 64);
 }
 
+/** How a product is shared out: so many blocks of rows by so many ranges of panels. */
+struct Shares {
+  int64_t blocks, ranges;
+};
+
+/**
+ * The shares that end first. Each task packs its rows anew, and its panels where they are not packed: the smaller its block, the
+ * more that weighs. The weights are measured, in turns of one row by one panel.
+ */
+static Shares sharesOf(int64_t M, int64_t panels, int64_t steps, Form form, int64_t threads) {
+  const double packRow = 0.3, packPanel = form == Form::PACKED ? 0 : form == Form::PLAIN ? 2 : 10;
+  const double inside = (1 << 19) / (4.0 * PANEL);  // a block of c that stays in the second cache between steps of k
+  const int64_t least = (M + BLOCK_M - 1) / BLOCK_M;
+  Shares best{least, 1};
+  double bestCost = -1;
+  for (int64_t ranges = 1; ranges <= std::min(panels, 8 * threads); ranges++)
+    for (int64_t turns = 2; turns <= 8; turns += 2) {  // two for each thread, so that one that is held up does not hold up all
+      const int64_t blocks = std::min(std::max(least, (turns * threads + ranges - 1) / ranges), std::max(least, (M + TILE - 1) / TILE));
+      const auto rows = static_cast<double>((M + blocks - 1) / blocks), width = static_cast<double>((panels + ranges - 1) / ranges);
+      const auto rounds = static_cast<double>((blocks * ranges + threads - 1) / threads);
+      const double turn = steps > 1 && rows * width > inside ? 1 + 0.05 * std::min(3.0, std::log2(rows * width / inside)) : 1;
+      const double cost = rounds * (turn * rows * width + packRow * rows + packPanel * width);
+      if (bestCost >= 0 && cost >= bestCost) continue;
+      bestCost = cost;
+      best = {blocks, ranges};
+    }
+  return best;
+}
+
 /** c [M, N] = op(a) b, or c + op(a) b; lda, ldc: the distance of rows in memory. */
 static void gemm(const float* a, int64_t lda, bool transposeA, const Operand& b, float* c, int64_t ldc, int64_t M, int64_t N,
                  int64_t K, bool accumulate) {
@@ -195,15 +230,9 @@ static void gemm(const float* a, int64_t lda, bool transposeA, const Operand& b,
     return;
   }
   const int64_t panels = (N + PANEL - 1) / PANEL;
-  const int64_t blocks = (M + BLOCK_M - 1) / BLOCK_M;
   const int64_t steps = (K + BLOCK_K - 1) / BLOCK_K;
-  // Tasks are blocks of rows by ranges of panels, each with its own packed copy of the rows: several a thread, and as many
-  // for each as for the others.
-  const int64_t threads = threadCount();
-  int64_t ranges = (4 * threads + blocks - 1) / blocks;
-  while (blocks * ranges % threads != 0) ranges++;
-  ranges = std::min(panels, ranges);
-  const int64_t tasks = blocks * ranges;
+  const Shares shares = sharesOf(M, panels, steps, b.form, threadCount());
+  const int64_t blocks = shares.blocks, ranges = shares.ranges, tasks = blocks * ranges;
   parallelTasks(tasks, M * N / tasks * K / 4 + 1, [=](int64_t task) {
     const int64_t block = task / ranges, range = task % ranges;
     const int64_t first = partStart(M, blocks, block), rows = partStart(M, blocks, block + 1) - first;

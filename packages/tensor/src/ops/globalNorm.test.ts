@@ -40,17 +40,22 @@ eachEngine(useEngine, (engine) => {
     expectClose([globalNorm(gradients)], [2]);
   });
 
-  test('small gradients keep every bit; the result is a new tensor either way', () => {
-    const gradient = tf.tensor1d([0.1, 0.2]);
+  test('small gradients come back as they are; larger ones are freed as they are scaled', () => {
+    const small = tf.tensor1d([0.1, 0.2]);
+    expect(clipByGlobalNorm([small], 1).gradients).toEqual([small]);
+    expect(small.isDisposed).toBe(false);
+    const large = [tf.tensor1d([300]), tf.tensor1d([-400])];
     const before = tf.memory().numTensors;
-    const { gradients } = clipByGlobalNorm([gradient], 1);
-    expect(tf.memory().numTensors).toBe(before + 1);
-    expect(gradients[0]!.dataSync()).toEqual(gradient.dataSync());
-    gradients[0]!.dispose();
-    expectClose(gradient, tf.tensor1d([0.1, 0.2])); // still there
+    const { gradients } = clipByGlobalNorm(large, 1);
+    expect(tf.memory().numTensors).toBe(before);
+    expect(large.every(({ isDisposed }) => isDisposed)).toBe(true);
+    tf.dispose([...gradients, small]);
   });
 
   test('refuses a limit of 0 and gradients that are not finite', () => {
+    const kept = tf.tensor1d([Infinity]);
+    expect(() => clipByGlobalNorm([kept], 1)).toThrow();
+    expect(kept.isDisposed).toBe(false);
     expect(() => clipByGlobalNorm([], 0)).toThrow(new RangeError('clipByGlobalNorm: expected maxNorm > 0, got 0'));
     for (const bad of [Number.NaN, Infinity]) {
       expect(() => clipByGlobalNorm([tf.tensor1d([1, bad])], 1)).toThrow(

@@ -23,7 +23,8 @@ const sumSquares = (x: tf.Tensor): tf.Tensor => runKernel('SumSquares', { x }, {
  *
  *   g ← g min(1, maxNorm / ‖g‖)
  *
- * Returns new tensors and the norm before clipping; the caller disposes the old ones.
+ * Takes the gradients over: each is freed once it is scaled, so that no two sets are held at once; those that are small
+ * enough are returned as they are. Returns the norm before clipping, too. Nothing is freed when it throws.
  *
  * @throws RangeError when `maxNorm` is not positive, or the norm is not finite.
  * Reference: Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
@@ -39,5 +40,10 @@ export function clipByGlobalNorm(
     throw new RangeError(`clipByGlobalNorm: expected finite gradients, got a norm of ${norm}; lower the learning rate`);
   }
   const factor = Math.min(1, maxNorm / norm);
-  return { gradients: gradients.map((g) => (factor < 1 ? tf.mul(g, factor) : tf.clone(g))), norm };
+  const scaled = (gradient: tf.Tensor): tf.Tensor => {
+    const result = tf.mul(gradient, factor);
+    gradient.dispose();
+    return result;
+  };
+  return { gradients: factor < 1 ? gradients.map(scaled) : [...gradients], norm };
 }
