@@ -5,7 +5,7 @@ export const settings = [
     name: '0.9 M',
     sizes: 'hidden=128,layers=4,heads=4,kv=2,intermediate=352,vocab=1024',
     work: { prompts: 2, samples: 32, promptTokens: 64, thoughtTokens: 128, answerTokens: 32 },
-    steps: 4,
+    steps: 8,
   },
   {
     name: '135 M',

@@ -12,8 +12,8 @@ const SMALLEST = 1024;
 const spoil = process.env.SOFT_TOKENS_SPOIL_MEMORY === '1';
 /** How much larger than needed a block may be. */
 const ROOMY = 1.4;
-/** What may be kept without counting as much as was in use. */
-const FLOOR = 64 * 2 ** 20;
+/** What may be kept beyond the most that was ever in use: sizes change from step to step, and fresh memory is slow. */
+const SLACK = 256 * 2 ** 20;
 
 /** An idle block, and when it became one. */
 interface Kept {
@@ -23,7 +23,7 @@ interface Kept {
 
 /**
  * Blocks of memory by size. Those given back are kept for the next of like size; never so many that live and idle blocks
- * together exceed the most that was ever alive at once (or 64 MiB): the longest idle are freed first.
+ * together exceed the most that was ever alive at once by more than 256 MiB: the longest idle are freed first.
  */
 export class BufferPool {
   readonly #allocator: Allocator;
@@ -84,7 +84,7 @@ export class BufferPool {
   }
 
   #makeRoom(bytes: number): void {
-    const most = Math.max(FLOOR, this.#memory.peak);
+    const most = this.#memory.peak + SLACK;
     while (this.#memory.idle > 0 && this.#memory.live + this.#memory.idle + bytes > most) {
       let oldest: Kept[] | undefined;
       for (const list of this.#idle.values()) {
