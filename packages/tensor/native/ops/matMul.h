@@ -91,12 +91,7 @@ static void packPanel(const Operand& b, int64_t n0, int64_t columns, int64_t k0,
   if (b.form == Form::TRANSPOSED) {
     transposeInto(b.at + n0 * b.stride + k0, b.stride, columns, depth, to, PANEL);
   } else if (columns == PANEL) {
-    for (int64_t k = 0; k < depth; k++) {
-      const float* from = b.at + (k0 + k) * b.stride + n0;
-      __builtin_prefetch(from + PANEL, 0, 2);  // the next panel's: a processor does not see this pattern by itself
-      __builtin_prefetch(from + PANEL + PANEL / 2, 0, 2);
-      std::memcpy(to + k * PANEL, from, PANEL * 4);
-    }
+    for (int64_t k = 0; k < depth; k++) std::memcpy(to + k * PANEL, b.at + (k0 + k) * b.stride + n0, PANEL * 4);
   } else {
     for (int64_t k = 0; k < depth; k++)
       std::memcpy(to + k * PANEL, b.at + (k0 + k) * b.stride + n0, static_cast<size_t>(columns) * 4);
@@ -113,12 +108,25 @@ static void pack(const Operand& b, float* packed, int64_t K, int64_t N) {
   });
 }
 
+/** Where the next panel lies in memory: two lines of it for each k, at (k & mask) stride + (k >> 5) jump. */
+struct Ahead {
+  const float* at;
+  int64_t mask, stride, jump;
+};
+
+/** The panel [depth, 32] of column n0 and row k0 of b. */
+static inline Ahead aheadOf(const Operand& b, int64_t n0, int64_t k0, int64_t K) {
+  if (b.form == Form::PACKED) return {b.at + n0 * K + k0 * PANEL, -1, PANEL, 0};
+  if (b.form == Form::PLAIN) return {b.at + k0 * b.stride + n0, -1, b.stride, 0};
+  return {b.at + n0 * b.stride + k0, PANEL - 1, b.stride, PANEL};  // 32 rows, 32 of their floats at a time
+}
+
 /**
- * ROWS rows of c against one panel: a packed [K, ROWS]; added to c where `accumulate`. Meanwhile the panel `ahead` comes from
- * memory: for few rows that takes as long as the arithmetic.
+ * ROWS rows of c against one panel: a packed [K, ROWS]; added to c where `accumulate`. With FETCH the next panel comes from memory
+ * meanwhile, which for few rows takes as long as the arithmetic.
  */
-template <int ROWS>
-static void tile(const float* a, const float* b, const float* ahead, int64_t K, float* c, int64_t ldc, int64_t columns, bool accumulate) {
+template <int ROWS, bool FETCH>
+static void tile(const float* a, const float* b, const Ahead& ahead, int64_t K, float* c, int64_t ldc, int64_t columns, bool accumulate) {
   R sums[ROWS][REGISTERS];
   alignas(64) float edge[PANEL];
 #pragma GCC unroll 16
@@ -127,8 +135,11 @@ static void tile(const float* a, const float* b, const float* ahead, int64_t K, 
     for (int i = 0; i < REGISTERS; i++) sums[r][i] = R{};
   }
   for (int64_t k = 0; k < K; k++) {
-    __builtin_prefetch(ahead + k * PANEL, 0, 2);
-    __builtin_prefetch(ahead + k * PANEL + PANEL / 2, 0, 2);
+    if constexpr (FETCH) {
+      const float* next = ahead.at + (k & ahead.mask) * ahead.stride + (k >> 5) * ahead.jump;
+      __builtin_prefetch(next, 0, 2);
+      __builtin_prefetch(next + PANEL / 2, 0, 2);
+    }
     R row[REGISTERS];
 #pragma GCC unroll 16
     for (int i = 0; i < REGISTERS; i++) row[i] = *reinterpret_cast<const RAt*>(b + k * PANEL + i * REGISTER);
@@ -155,10 +166,11 @@ static void tile(const float* a, const float* b, const float* ahead, int64_t K, 
   }
 }
 
-using Tile = void (*)(const float*, const float*, const float*, int64_t, float*, int64_t, int64_t, bool);
+using Tile = void (*)(const float*, const float*, const Ahead&, int64_t, float*, int64_t, int64_t, bool);
 template <int... ROWS>
 struct Tiles {
-  static constexpr Tile of[] = {nullptr, tile<ROWS>...};
+  static constexpr Tile of[] = {nullptr, tile<ROWS, false>...};
+  static constexpr Tile fetching[] = {nullptr, tile<ROWS, true>...};
 };
 #if defined(__AVX512F__)
 using AllTiles = Tiles<1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12>;
@@ -248,17 +260,19 @@ static void gemm(const float* a, int64_t lda, bool transposeA, const Operand& b,
       }
       for (int64_t panel = firstPanel; panel < lastPanel; panel++) {
         const int64_t columns = std::min(PANEL, N - panel * PANEL);
-        const float *at = panelScratch, *ahead = panelScratch;
-        if (b.form == Form::PACKED) {
+        const float* at = panelScratch;
+        if (b.form == Form::PACKED)
           at = b.at + (panel * K + k0) * PANEL;
-          ahead = panel + 1 < lastPanel ? at + K * PANEL : at;
-        } else {
+        else
           packPanel(b, panel * PANEL, columns, k0, depth, panelScratch);
-        }
+        // No panel follows the last; and beyond the columns of one that is cut short there need be no memory.
+        const bool more = panel + 1 < lastPanel && (panel + 2) * PANEL <= N;
+        const Ahead ahead = more ? aheadOf(b, (panel + 1) * PANEL, k0, K) : Ahead{at, 0, 0, 0};
         for (int64_t t = 0; t < tiles; t++) {
           const int64_t from = partStart(rows, tiles, t), size = partStart(rows, tiles, t + 1) - from;
-          AllTiles::of[size](tileScratch + from * depth, at, ahead, depth, c + (first + from) * ldc + panel * PANEL, ldc, columns,
-                             accumulate || step > 0);
+          const Tile product = more && (t == 0 || t == tiles - 1) ? AllTiles::fetching[size] : AllTiles::of[size];
+          product(tileScratch + from * depth, at, ahead, depth, c + (first + from) * ldc + panel * PANEL, ldc, columns,
+                  accumulate || step > 0);
         }
       }
     }

@@ -13,8 +13,8 @@ function checkedIds(where: string, ids: ArrayLike<number>, V: number): void {
   }
 }
 
-/** Logits that the head's kernels hold at a time: 64 MB. */
-const CHUNK = 2 ** 24;
+/** Logits that the head's kernels hold at a time: 128 MB. */
+const CHUNK = 2 ** 25;
 
 /** Rows of a chunk, alike in size, and the distance of their logits: no power of two, for the sake of the caches. */
 function chunks(N: number, V: number): { C: number; S: number } {
