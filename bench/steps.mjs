@@ -109,9 +109,9 @@ async function prepare({ name, sizes, work, steps }, mode, { folder, python, env
   }
   const timed = join(folder, `${name.replace(' ', '')}-${mode}.json`);
   const alternating = Array.from({ length: count }, (_, n) => (n % 2 === 0 ? 1 : -1));
-  writeFileSync(timed, JSON.stringify({ ...job, prompts, advantages: alternating, steps }));
+  writeFileSync(timed, JSON.stringify({ ...job, prompts, advantages: alternating, steps: steps.theirs }));
   const run = {
-    ours: () => time('native', ['--model', directory], mode, work, steps, env),
+    ours: () => time('native', ['--model', directory], mode, work, steps.ours, env),
     pytorch: () => json(python, [stepScript, timed], env),
   };
   return { name, mode, run };
@@ -152,7 +152,9 @@ async function againstPyTorch(values, env, threads) {
       await child({ make: true, sizes: setting.sizes, directory: join(folder, setting.name.replace(' ', '')) }, env);
       for (const mode of values.modes.split(',')) {
         const { run } = await prepare(setting, mode, { folder, python: values.python, env, threads });
-        const results = await alternate(['ours', 'pytorch'], Number(values.rounds), (who) => run[who]());
+        const results = await alternate(['ours', 'pytorch'], Number(values.rounds ?? setting.rounds), (who) =>
+          run[who](),
+        );
         const [ours, theirs] = [summary(results.get('ours')), summary(results.get('pytorch'))];
         const [{ flops_per_step: flops, peak_gflops }] = results.get('ours');
         version = results.get('pytorch')[0].version;
@@ -197,16 +199,20 @@ async function againstPyTorch(values, env, threads) {
       ['model', 'mode', "the update's arithmetic, of the product kernel's rate", 'step, times a hard one'],
       shareLines,
     ),
-    `${machine()}; PyTorch ${version}; ${threads} threads each; median (least to most) of all steps of ${values.rounds} ` +
-      'processes each, alternating.',
+    `${machine()}; PyTorch ${version}; ${threads} threads each; median (least to most) of all steps of ` +
+      `${described(values)} processes each, alternating; a step to warm up in each.`,
   ].join('\n\n');
 }
+
+/** How many processes a model had. */
+const described = ({ rounds }) =>
+  rounds ?? settings.map((setting) => `${setting.rounds} (${setting.name})`).join(' and ');
 
 async function againstWasm(values, env) {
   const { name, sizes, work } = forWasm;
   const lines = [];
   for (const mode of values.modes.split(',')) {
-    const results = await alternate(['native', 'wasm'], Number(values.rounds), (engine) =>
+    const results = await alternate(['native', 'wasm'], Number(values.rounds ?? 1), (engine) =>
       time(engine, ['--random', `llama:${sizes}`], mode, work, 1, env),
     );
     const [native, wasm] = [summary(results.get('native')), summary(results.get('wasm'))];
@@ -221,7 +227,7 @@ async function main() {
   const { values } = parseArgs({
     options: {
       python: { type: 'string', default: 'python3' },
-      rounds: { type: 'string', default: '3' },
+      rounds: { type: 'string' },
       models: { type: 'string', default: settings.map(({ name }) => name).join() },
       modes: { type: 'string', default: MODES.join() },
       threads: { type: 'string', default: String(availableParallelism()) },
