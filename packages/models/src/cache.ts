@@ -192,7 +192,7 @@ function grown(old: KeysAndValues | undefined, count: number, added: KeysAndValu
     return old;
   }
   const room = Math.max(LEAST_CAPACITY, Math.ceil(1.5 * length));
-  const buffer = () => tf.keep(tf.zeros([B, room, K, D])) as tf.Tensor4D;
+  const buffer = () => tf.keep(tf.fill([B, room, K, D], 0)) as tf.Tensor4D;
   const all = { keys: buffer(), values: buffer() };
   write(all, old, 0, count);
   write(all, added, count, length - count);

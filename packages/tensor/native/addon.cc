@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <exception>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -61,6 +62,12 @@ void* memoryOf(napi_env env, napi_value value) {
   return data == nullptr ? &nothing : data;
 }
 
+/** Throws `kernel: expected `what` in `list`, got something else at its index`. Only a wrapper of ours can be wrong. */
+Napi::Value refuse(Napi::Env env, const Kernel* kernel, const char* what, const char* list, uint32_t index) {
+  Napi::TypeError::New(env, std::string(kernel->name) + ": expected " + what + " at " + list + "[" + std::to_string(index) + "], got something else; see native/ops").ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
 Napi::Value run(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto* kernel = static_cast<const Kernel*>(info.Data());
@@ -70,24 +77,26 @@ Napi::Value run(const Napi::CallbackInfo& info) {
   napi_get_array_length(env, info[0], &arrayCount);
   napi_get_array_length(env, info[1], &numberCount);
   if (arrayCount == 0 || arrayCount > MOST_ARRAYS || numberCount > MOST_NUMBERS) {
-    Napi::RangeError::New(env, std::string(kernel->name) + ": expected arrays and numbers, got too few or too many").ThrowAsJavaScriptException();
+    Napi::RangeError::New(env, std::string(kernel->name) + ": expected 1 to " + std::to_string(MOST_ARRAYS) + " arrays and at most " + std::to_string(MOST_NUMBERS) +
+                                   " numbers, got " + std::to_string(arrayCount) + " and " + std::to_string(numberCount) + "; see native/ops").ThrowAsJavaScriptException();
     return env.Undefined();
   }
   for (uint32_t i = 0; i < arrayCount; i++) {
     napi_value value;
     napi_get_element(env, info[0], i, &value);
     arrays[i] = memoryOf(env, value);
-    if (arrays[i] == nullptr) {
-      Napi::TypeError::New(env, std::string(kernel->name) + ": expected typed arrays, got something else").ThrowAsJavaScriptException();
-      return env.Undefined();
-    }
+    if (arrays[i] == nullptr) return refuse(env, kernel, "a typed array", "arrays", i);
   }
   for (uint32_t i = 0; i < numberCount; i++) {
     napi_value value;
     napi_get_element(env, info[1], i, &value);
-    napi_get_value_double(env, value, &numbers[i]);
+    if (napi_get_value_double(env, value, &numbers[i]) != napi_ok) return refuse(env, kernel, "a number", "numbers", i);
   }
-  kernel->run(arrays, numbers);
+  try {
+    kernel->run(arrays, numbers);
+  } catch (const std::exception& error) {  // no memory for a scratch, mostly
+    Napi::Error::New(env, std::string(kernel->name) + ": expected memory to compute in, got " + error.what() + "; take smaller micro-batches").ThrowAsJavaScriptException();
+  }
   return env.Undefined();
 }
 

@@ -39,7 +39,9 @@ struct Memory {
   }
 
 #if SOFT_TOKENS_MAPS
-  static Memory map(size_t size) {
+  static Memory map(size_t bytes) {
+    constexpr size_t PAGE = 1 << 14;  // a multiple of every page size in use
+    const size_t size = (bytes + PAGE - 1) / PAGE * PAGE;
     // Large pages start at multiples of their size: room for one more, and what is not needed of it given back.
     const size_t slack = size >= 2 * LARGE_PAGE ? LARGE_PAGE : 0;
     void* got = mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -47,11 +49,9 @@ struct Memory {
     char* at = static_cast<char*>(got);
     if (slack == 0) return {at, size};
     const size_t head = (LARGE_PAGE - reinterpret_cast<uintptr_t>(at) % LARGE_PAGE) % LARGE_PAGE;
-    constexpr size_t PAGE = 1 << 14;  // a multiple of every page size in use
-    const size_t end = (size + PAGE - 1) / PAGE * PAGE;
     if (head > 0) munmap(at, head);
     at += head;
-    if (slack - head > end - size) munmap(at + end, size + slack - head - end);
+    if (slack > head) munmap(at + size, slack - head);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     madvise(at, size / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
 #endif

@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace {
@@ -15,6 +17,8 @@ struct Job {
   int64_t tasks;
   int64_t grain;
   std::atomic<int64_t> next{0};
+  std::mutex failing;
+  std::exception_ptr error;  // the first, if any: a task may find no memory for its scratch
 };
 
 /** How often a thread looks for work before it sleeps: some tens of microseconds, less than waking takes. */
@@ -33,7 +37,13 @@ void runRanges(Job& job) {
     const int64_t begin = job.next.fetch_add(job.grain, std::memory_order_relaxed);
     if (begin >= job.tasks) return;
     const int64_t end = begin + job.grain < job.tasks ? begin + job.grain : job.tasks;
-    job.task(job.context, begin, end);
+    try {
+      job.task(job.context, begin, end);
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(job.failing);
+      if (!job.error) job.error = std::current_exception();
+      job.next.store(job.tasks, std::memory_order_relaxed);  // nobody begins another
+    }
   }
 }
 
@@ -66,8 +76,13 @@ struct Pool {
 
   void start() {
     while (started < count.load() - 1) {
-      const int index = ++started;
-      std::thread([this, index] { loop(index); }).detach();
+      const int index = started + 1;
+      try {
+        std::thread([this, index] { loop(index); }).detach();
+      } catch (const std::system_error&) {
+        return;  // the system gives no more threads: those that are there do the work
+      }
+      started = index;
     }
   }
 };
@@ -97,7 +112,11 @@ void runParallel(int64_t tasks, int64_t grain, void (*task)(void*, int64_t, int6
   }
   insideTask = true;
   p.start();
-  Job job{task, context, tasks, grain};
+  Job job{};
+  job.task = task;
+  job.context = context;
+  job.tasks = tasks;
+  job.grain = grain;
   p.job.store(&job, std::memory_order_seq_cst);
   {
     std::lock_guard<std::mutex> lock(p.mutex);
@@ -108,4 +127,5 @@ void runParallel(int64_t tasks, int64_t grain, void (*task)(void*, int64_t, int6
   p.job.store(nullptr, std::memory_order_seq_cst);
   while (p.helpers.load(std::memory_order_seq_cst) != 0) relax();  // those still in their last range
   insideTask = false;
+  if (job.error) std::rethrow_exception(job.error);
 }

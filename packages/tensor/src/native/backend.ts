@@ -47,13 +47,19 @@ interface TensorData {
   /** The pool's memory under the values; gone once others than our kernels may hold on to them. */
   block?: ArrayBuffer | undefined;
   /** The transpose of the matrix, packed: kept from its first product with few rows on, as long as the values live. */
-  packed?: Memory | undefined;
+  packed?: Packed | undefined;
 }
 
 /** An array, and the pool's memory under it. */
 interface Memory {
   values: Float32Array;
   block: ArrayBuffer | undefined;
+}
+
+/** The panels of a weight `[N, K]`: of the shape that it had, since values may be read in another (`reshape`). */
+interface Packed extends Memory {
+  N: number;
+  K: number;
 }
 
 /** Everything that reads a tensor's values through tfjs comes by `get`, and may keep them. */
@@ -109,6 +115,11 @@ export class NativeBackend extends MathBackendCPU {
     return values;
   }
 
+  /** The values as they lie, whatever the type says: tfjs's cast from bool to int32 leaves bytes. */
+  stored({ dataId }: tf.TensorInfo): Values {
+    return this.#peek(dataId).values;
+  }
+
   /** A new tensor, of any content: for a kernel to fill. */
   output(shape: number[], dtype: 'float32' | 'int32' = 'float32'): tf.TensorInfo {
     const size = tf.util.sizeFromShape(shape);
@@ -141,7 +152,7 @@ export class NativeBackend extends MathBackendCPU {
       this.disposeData(data.complexTensorInfos.imag.dataId, true);
     }
     if (data.block) this.#pool.give(data.block);
-    if (data.packed?.block) this.#pool.give(data.packed.block);
+    this.#unpack(data);
     this.data.delete(dataId);
     return true;
   }
@@ -154,10 +165,12 @@ export class NativeBackend extends MathBackendCPU {
 
   /** The transpose of a weight `[N, K]`, to multiply so many rows with. */
   transposed(weight: tf.TensorInfo, rows: number): Operand {
-    // A weight whose gradient will be taken is about to change: memory is worth more then.
-    if (takesGradient()) this.#unpack(weight);
     const data = this.#peek(weight.dataId);
-    if (!data.packed && rows <= FEW_ROWS && !takesGradient()) data.packed = this.#pack(weight);
+    const [N, K] = weight.shape as [number, number];
+    // A weight whose gradient will be taken is about to change: memory is worth more then.
+    const changes = takesGradient();
+    if (data.packed && (changes || data.packed.N !== N || data.packed.K !== K)) this.#unpack(data);
+    if (!data.packed && rows <= FEW_ROWS && !changes) data.packed = this.#pack(weight, N, K);
     return data.packed
       ? { values: data.packed.values, form: PACKED }
       : { values: this.values(weight), form: TRANSPOSED };
@@ -173,17 +186,15 @@ export class NativeBackend extends MathBackendCPU {
     }
   }
 
-  #unpack(weight: tf.TensorInfo): void {
-    const data = this.#peek(weight.dataId);
+  #unpack(data: TensorData): void {
     if (data.packed?.block) this.#pool.give(data.packed.block);
     data.packed = undefined;
   }
 
-  #pack(weight: tf.TensorInfo): Memory {
-    const [N, K] = weight.shape as [number, number];
+  #pack(weight: tf.TensorInfo, N: number, K: number): Packed {
     const memory = this.#memory(Math.ceil(N / PANEL) * PANEL * K);
     this.#kernels.packMatrix!([this.values(weight), memory.values], [K, N, TRANSPOSED]);
-    return memory;
+    return { ...memory, N, K };
   }
 
   #memory(size: number): Memory {

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import { engineMemory, useEngine } from '../engine.js';
+import { linear } from '../ops/linear.js';
+import { loadAddon } from './addon.js';
 import { BufferPool } from './pool.js';
 
 const MIB = 2 ** 20;
@@ -112,6 +115,42 @@ describe.skipIf(!native)('memory of the native engine', () => {
       ).toBe(true);
       tf.dispose([shared, other]);
     }
+  });
+
+  test('a weight read in another shape is packed in that shape', () => {
+    const w = tf.add(
+      tf.tensor2d(
+        Array.from({ length: 128 }, (_, i) => i % 7),
+        [64, 2],
+      ),
+      1,
+    ) as tf.Tensor2D;
+    const x = (K: number) => tf.ones([3, K]) as tf.Tensor2D;
+    const want = (y: tf.Tensor) => values(tf.matMul(x(y.shape[1]!), y as tf.Tensor2D, false, true));
+    const turned = tf.reshape(w, [2, 64]) as tf.Tensor2D;
+    expect(values(linear(x(2), w))).toEqual(want(w));
+    expect(values(linear(x(64), turned))).toEqual(want(turned));
+    expect(values(linear(x(2), w))).toEqual(want(w));
+  });
+
+  test.skipIf(process.platform !== 'linux')('what is freed goes back to the system, whole', () => {
+    const { allocate, free } = loadAddon();
+    const mappings = () => readFileSync('/proc/self/maps', 'utf8').split('\n').length;
+    const before = mappings();
+    for (let i = 0; i < 300; i++) free(allocate((8 + (i % 5)) * MIB + i * 64)!);
+    expect(mappings()).toBeLessThan(before + 50);
+  });
+
+  test('a kernel called with something else refuses', () => {
+    const { kernels } = loadAddon();
+    const y = new Float32Array(4);
+    expect(() => kernels.fill!([y], [undefined as unknown as number, 0])).toThrow(
+      /fill: expected a number at numbers\[0\]/,
+    );
+    expect(() => kernels.fill!([undefined as unknown as Float32Array], [4, 0])).toThrow(
+      /fill: expected a typed array at arrays\[0\]/,
+    );
+    expect(() => kernels.fill!([], [4, 0])).toThrow(/fill: expected 1 to 16 arrays .* got 0 and 2/);
   });
 
   test('a step after a step takes no more memory', () => {

@@ -94,7 +94,7 @@ function integerSum({ inputs, attrs, backend, kernels, fallback }: Call): tf.Ten
   if (size === 0 || axes.some((axis) => axis < x.shape.length - axes.length)) return fallback();
   const n = sizeOf(axes.map((axis) => x.shape[axis]!));
   // What tfjs casts from bool to int32 is still in bytes, and is read as such.
-  const held = backend.data.get(x.dataId).values;
+  const held = backend.stored(x);
   const values = held instanceof Uint8Array ? held : backend.values(x);
   const y = backend.output(reducedShape(x.shape, axes, attrs.keepDims as boolean), 'int32');
   kernels.sumIntegers!([values, backend.values(y)], [size / n, n, values.BYTES_PER_ELEMENT]);
