@@ -23,6 +23,8 @@ const op = fusedOp<{ table: tf.Tensor2D }, { ids: tf.Tensor1D }, object>({
  */
 export function embedding(table: tf.Tensor2D, ids: tf.Tensor): tf.Tensor {
   if (ids.dtype !== 'int32') throw new TypeError(`embedding: expected ids of dtype int32, got ${ids.dtype}`);
-  const rows = op({ table }, { ids: tf.reshape(ids, [-1]) }, {});
-  return tf.reshape(rows, [...ids.shape, table.shape[1]]);
+  return tf.tidy(() => {
+    const rows = op({ table }, { ids: tf.reshape(ids, [-1]) }, {});
+    return tf.reshape(rows, [...ids.shape, table.shape[1]]);
+  });
 }

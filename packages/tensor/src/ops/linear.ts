@@ -25,7 +25,9 @@ export function linear(x: tf.Tensor, weight: tf.Tensor2D, bias?: tf.Tensor1D): t
   if (lastDim(x) !== weight.shape[1]) {
     throw new RangeError(`linear: expected x of width ${weight.shape[1]} (weight [${weight.shape}]), got [${x.shape}]`);
   }
-  const y = product({ x: asMatrix(x), weight }, {}, {});
-  const biased = bias ? tf.add(y, bias) : y;
-  return tf.reshape(biased, [...x.shape.slice(0, -1), weight.shape[0]]);
+  return tf.tidy(() => {
+    const y = product({ x: asMatrix(x), weight }, {}, {});
+    const biased = bias ? tf.add(y, bias) : y;
+    return tf.reshape(biased, [...x.shape.slice(0, -1), weight.shape[0]]);
+  });
 }
