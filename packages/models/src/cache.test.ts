@@ -202,11 +202,13 @@ describe('refused', () => {
 
   test('paddings, rows and caches that cannot be', () => {
     expect(() => new DecoderCache(1, Int32Array.of(0, -1))).toThrow(
-      new RangeError('createCache: padding[1]: expected a count of positions, got -1'),
+      new RangeError(
+        'createCache: padding[1]: expected a count of positions, got -1; give 0 for a row without padding',
+      ),
     );
     const { cache } = mirrored(2);
     expect(() => cache.select(Int32Array.of(2))).toThrow(
-      new RangeError('select: rows[0]: expected a row in 0..1, got 2'),
+      new RangeError('select: rows[0]: expected a row in 0..1, got 2; name rows of this cache'),
     );
     cache.dispose();
     expect(() => cache.select(Int32Array.of(0))).toThrow('select: expected a live cache, got a disposed one');

@@ -75,7 +75,10 @@ export class DecoderCache implements KeyValueCache, LayerCache {
   constructor(numLayers: number, padding: Int32Array) {
     const wrong = padding.findIndex((count) => count < 0);
     if (wrong >= 0) {
-      throw new RangeError(`createCache: padding[${wrong}]: expected a count of positions, got ${padding[wrong]}`);
+      throw new RangeError(
+        `createCache: padding[${wrong}]: expected a count of positions, got ${padding[wrong]}; ` +
+          'give 0 for a row without padding',
+      );
     }
     this.padding = padding.slice();
     this.#layers = Array.from({ length: numLayers }, () => ({ prefix: undefined, own: undefined }));
@@ -139,7 +142,11 @@ export class DecoderCache implements KeyValueCache, LayerCache {
     this.requireUsable('select');
     const B = this.padding.length;
     const wrong = rows.findIndex((row) => !(row >= 0 && row < B));
-    if (wrong >= 0) throw new RangeError(`select: rows[${wrong}]: expected a row in 0..${B - 1}, got ${rows[wrong]}`);
+    if (wrong >= 0) {
+      throw new RangeError(
+        `select: rows[${wrong}]: expected a row in 0..${B - 1}, got ${rows[wrong]}; name rows of this cache`,
+      );
+    }
 
     const selected = new DecoderCache(
       this.#layers.length,

@@ -20,6 +20,16 @@ const samplers: Record<string, Sampler<Action>> = {
 /** Kernels that make no new values: they hand the same ones on under another shape or a wider type. */
 const headersOnly = ['Cast', 'ExpandDims', 'Identity'];
 
+/** A name for what a call computes: a cast that has to change the values is told from one that changes the type alone. */
+function nameOf(kernelName: string, { inputs, attrs }: KernelCall): string {
+  if (kernelName !== 'Cast') return kernelName;
+  const [from, to] = [(inputs.x as tf.TensorInfo).dtype, attrs!.dtype as tf.DataType];
+  const relabels = from !== 'complex64' && to !== 'complex64' && !tf.util.hasEncodingLoss(from, to);
+  return relabels ? 'Cast' : `Cast ${from} -> ${to}`;
+}
+
+type KernelCall = Parameters<tf.KernelFunc>[0];
+
 eachEngine(useEngine, () => {
   const calls: Record<string, number> = {};
 
@@ -32,7 +42,8 @@ eachEngine(useEngine, () => {
     for (const kernel of [...ofTfjs, ...takenOver]) {
       const { kernelName, kernelFunc } = kernel;
       vi.spyOn(kernel, 'kernelFunc').mockImplementation((call) => {
-        calls[kernelName] = (calls[kernelName] ?? 0) + 1;
+        const name = nameOf(kernelName, call);
+        calls[name] = (calls[name] ?? 0) + 1;
         return kernelFunc(call);
       });
     }

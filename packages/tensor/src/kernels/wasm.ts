@@ -144,8 +144,13 @@ function addUp({ dy, table, ids }: Record<string, tf.TensorInfo>, backend: WasmB
 
 /** The ids, once each is known to be a row: anything else would read or write beside the tensor. */
 function checkedIds(ids: Float32Array | Int32Array, V: number): Float32Array | Int32Array {
-  const bad = ids.find((id) => !(id >= 0 && id < V));
-  if (bad !== undefined) throw new RangeError(`embedding: expected ids in 0..${V - 1}, got ${bad}`);
+  const wrong = ids.findIndex((id) => !(id >= 0 && id < V));
+  if (wrong >= 0) {
+    throw new RangeError(
+      `embedding: ids[${wrong}]: expected an id in 0..${V - 1}, got ${ids[wrong]}; ` +
+        'use the tokenizer that belongs to the table',
+    );
+  }
   return ids;
 }
 

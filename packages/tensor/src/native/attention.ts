@@ -19,7 +19,7 @@ export const attentionKernels: Record<string, Run> = {
       const [B, T, K, D] = from.shape as [number, number, number, number];
       const [fromStride, toStride] = [T * K * D, to.shape[1]! * K * D];
       kernels.copyBlocks!(
-        [backend.values(from), backend.values(to)],
+        [backend.floats(from), backend.values(to)],
         [B, count * K * D, fromStride, toStride, 0, position * K * D],
       );
     }
@@ -29,7 +29,7 @@ export const attentionKernels: Record<string, Run> = {
 
 function forward({ inputs, attrs, backend, kernels }: Call): TensorInfo {
   const y = backend.output(inputs.q!.shape);
-  const arrays = [...sources(['q', 'k', 'v'], inputs, attrs, backend), backend.values(y)];
+  const arrays = [...sources(['q', 'k', 'v'], inputs, attrs, backend), backend.floats(y)];
   (inSegments(inputs, attrs) ? kernels.prefixAttention! : kernels.attention!)(arrays, sizes(inputs, attrs));
   return y;
 }
@@ -39,7 +39,7 @@ function backward({ inputs, attrs, backend, kernels }: Call): TensorInfo[] {
   const outputs = names.map((name) => backend.output(inputs[name]!.shape));
   const arrays = [
     ...sources(['dy', 'q', 'k', 'v'], inputs, attrs, backend),
-    ...outputs.map((tensor) => backend.values(tensor)),
+    ...outputs.map((tensor) => backend.floats(tensor)),
   ];
   (inSegments(inputs, attrs) ? kernels.prefixAttentionGrad! : kernels.attentionGrad!)(arrays, sizes(inputs, attrs));
   return outputs;
@@ -54,7 +54,7 @@ function inSegments({ prefixKeys, k }: Inputs, { length = k!.shape[1]! }: Call['
 function sources(names: readonly string[], inputs: Inputs, attrs: Call['attrs'], backend: Call['backend']) {
   const none = new Int32Array(inputs.q!.shape[0]!);
   const { padding = none, rows = none } = attrs as { padding?: Int32Array; rows?: Int32Array };
-  const values = (name: string) => (inputs[name] ? backend.values(inputs[name]) : new Float32Array(0));
+  const values = (name: string) => (inputs[name] ? backend.floats(inputs[name]) : new Float32Array(0));
   const prefix = [values('prefixKeys'), values('prefixValues'), rows];
   return [...names.map(values), padding, ...(inSegments(inputs, attrs) ? prefix : [])];
 }

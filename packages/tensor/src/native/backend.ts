@@ -120,6 +120,16 @@ export class NativeBackend extends MathBackendCPU {
     return this.#peek(dataId).values;
   }
 
+  /** The values of a tensor as floats, those of int32 and bool converted: for kernels that read nothing else. */
+  floats(tensor: tf.TensorInfo): Float32Array {
+    const { dtype } = tensor;
+    if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
+      throw new TypeError(`native: expected a tensor of dtype float32, got ${dtype}; cast it`);
+    }
+    const values = this.values(tensor);
+    return values instanceof Float32Array ? values : Float32Array.from(values);
+  }
+
   /** A new tensor, of any content: for a kernel to fill. */
   output(shape: number[], dtype: 'float32' | 'int32' = 'float32'): tf.TensorInfo {
     const size = tf.util.sizeFromShape(shape);

@@ -1,6 +1,6 @@
 // The fused operations of src/ops by C++ kernels; the order of arrays and numbers is that of native/ops.
 import * as tf from '@tensorflow/tfjs-core';
-import { PLAIN, type Run } from './backend.js';
+import { type NativeBackend, type Operand, PLAIN, type Run, TRANSPOSED } from './backend.js';
 
 const width = ({ shape }: tf.TensorInfo): number => shape.at(-1) ?? 1;
 const size = ({ shape }: tf.TensorInfo): number => tf.util.sizeFromShape(shape);
@@ -9,8 +9,17 @@ const size = ({ shape }: tf.TensorInfo): number => tf.util.sizeFromShape(shape);
 function checkedIds(where: string, ids: ArrayLike<number>, V: number): void {
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i]!;
-    if (!(id >= 0 && id < V)) throw new RangeError(`${where}: expected ids in 0..${V - 1}, got ${id}`);
+    if (!(id >= 0 && id < V))
+      throw new RangeError(
+        `${where}: ids[${i}]: expected an id in 0..${V - 1}, got ${id}; use the tokenizer that belongs to the table`,
+      );
   }
+}
+
+/** The transpose of a weight `[N, K]`, to multiply so many rows with; only floats are kept in another form. */
+function transposed(backend: NativeBackend, weight: tf.TensorInfo, rows: number): Operand {
+  if (weight.dtype === 'float32') return backend.transposed(weight, rows);
+  return { values: backend.floats(weight), form: TRANSPOSED };
 }
 
 /** Logits that the head's kernels hold at a time: 128 MB. */
@@ -28,23 +37,23 @@ export const fusedKernels: Record<string, Run> = {
     const [M, K] = x!.shape as [number, number];
     const N = weight!.shape[0]!;
     const y = backend.output([M, N]);
-    const { values, form } = backend.transposed(weight!, M);
-    kernels.matMul!([backend.values(x!), values, backend.values(y)], [M, N, K, 0, form]);
+    const { values, form } = transposed(backend, weight!, M);
+    kernels.matMul!([backend.floats(x!), values, backend.floats(y)], [M, N, K, 0, form]);
     return y;
   },
   LinearGrad({ inputs: { dy, x, weight }, backend, kernels }) {
     const [M, K] = x!.shape as [number, number];
     const N = weight!.shape[0]!;
     const [dx, dw] = [backend.output([M, K]), backend.output([N, K])];
-    kernels.matMul!([backend.values(dy!), backend.values(weight!), backend.values(dx)], [M, K, N, 0, PLAIN]);
-    kernels.matMul!([backend.values(dy!), backend.values(x!), backend.values(dw)], [N, K, M, 1, PLAIN]);
+    kernels.matMul!([backend.floats(dy!), backend.floats(weight!), backend.floats(dx)], [M, K, N, 0, PLAIN]);
+    kernels.matMul!([backend.floats(dy!), backend.floats(x!), backend.floats(dw)], [N, K, M, 1, PLAIN]);
     return [dx, dw];
   },
   RmsNorm({ inputs: { x, weight }, attrs, backend, kernels }) {
     const y = backend.output(x!.shape);
     const d = width(x!);
     kernels.rmsNorm!(
-      [backend.values(x!), backend.values(weight!), backend.values(y)],
+      [backend.floats(x!), backend.floats(weight!), backend.floats(y)],
       [size(x!) / d, d, attrs.eps as number],
     );
     return y;
@@ -53,20 +62,20 @@ export const fusedKernels: Record<string, Run> = {
     const [dx, dw] = [backend.output(x!.shape), backend.output(weight!.shape)];
     const d = width(x!);
     kernels.rmsNormGrad!(
-      [dy!, x!, weight!, dx, dw].map((tensor) => backend.values(tensor)),
+      [dy!, x!, weight!, dx, dw].map((tensor) => backend.floats(tensor)),
       [size(x!) / d, d, attrs.eps as number],
     );
     return [dx, dw];
   },
   SwiGlu({ inputs: { gate, up }, backend, kernels }) {
     const y = backend.output(gate!.shape);
-    kernels.swiGlu!([backend.values(gate!), backend.values(up!), backend.values(y)], [size(gate!)]);
+    kernels.swiGlu!([backend.floats(gate!), backend.floats(up!), backend.floats(y)], [size(gate!)]);
     return y;
   },
   SwiGluGrad({ inputs: { dy, gate, up }, backend, kernels }) {
     const [dgate, dup] = [backend.output(gate!.shape), backend.output(up!.shape)];
     kernels.swiGluGrad!(
-      [dy!, gate!, up!, dgate, dup].map((tensor) => backend.values(tensor)),
+      [dy!, gate!, up!, dgate, dup].map((tensor) => backend.floats(tensor)),
       [size(gate!)],
     );
     return [dgate, dup];
@@ -78,7 +87,7 @@ export const fusedKernels: Record<string, Run> = {
     const N = ids!.shape[0]!;
     checkedIds('embedding', backend.values(ids!), V);
     const y = backend.output([N, d]);
-    kernels.embeddingLookup!([backend.values(table!), backend.values(ids!), backend.values(y)], [N, d, V]);
+    kernels.embeddingLookup!([backend.floats(table!), backend.values(ids!), backend.floats(y)], [N, d, V]);
     return y;
   },
   EmbeddingLookupGrad({ inputs: { dy, table, ids }, backend, kernels }) {
@@ -86,7 +95,7 @@ export const fusedKernels: Record<string, Run> = {
     checkedIds('embedding', backend.values(ids!), V);
     const dtable = backend.output([V, d]);
     kernels.embeddingLookupGrad!(
-      [backend.values(dy!), backend.values(ids!), backend.values(dtable)],
+      [backend.floats(dy!), backend.values(ids!), backend.floats(dtable)],
       [ids!.shape[0]!, d, V],
     );
     return [dtable];
@@ -96,11 +105,11 @@ export const fusedKernels: Record<string, Run> = {
     const V = weight!.shape[0]!;
     checkedIds('headLogProb', backend.values(ids!), V);
     const y = backend.output([N]);
-    const w = backend.transposed(weight!, N);
+    const w = transposed(backend, weight!, N);
     const { C, S } = chunks(N, V);
     backend.withScratch(C * S, (scratch) =>
       kernels.headLogProb!(
-        [backend.values(hidden!), w.values, backend.values(ids!), scratch, backend.values(y)],
+        [backend.floats(hidden!), w.values, backend.values(ids!), scratch, backend.floats(y)],
         [N, d, V, 0, C, S, attrs.temperature as number, w.form],
       ),
     );
@@ -111,13 +120,13 @@ export const fusedKernels: Record<string, Run> = {
     const V = weight!.shape[0]!;
     checkedIds('headLogProb', backend.values(ids!), V);
     const [dhidden, dw] = [backend.output([N, d]), backend.output([V, d])];
-    const w = backend.values(weight!);
+    const w = backend.floats(weight!);
     const { C, S } = chunks(N, V);
     backend.withScratch(C * S, (scratch) =>
       kernels.headLogProbGrad!(
         [
-          ...[backend.values(dy!), backend.values(hidden!), w, backend.values(ids!), scratch],
-          ...[backend.values(dhidden), backend.values(dw)],
+          ...[backend.floats(dy!), backend.floats(hidden!), w, backend.values(ids!), scratch],
+          ...[backend.floats(dhidden), backend.floats(dw)],
         ],
         [N, d, V, 0, C, S, attrs.temperature as number],
       ),
@@ -128,11 +137,11 @@ export const fusedKernels: Record<string, Run> = {
     const [N, d] = hidden!.shape as [number, number];
     const [V, e] = embedding!.shape as [number, number];
     const mixture = backend.output([N, e]);
-    const w = backend.transposed(weight!, N);
+    const w = transposed(backend, weight!, N);
     const { C, S } = chunks(N, V);
     backend.withScratch(C * S, (scratch) =>
       kernels.headMixture!(
-        [backend.values(hidden!), w.values, backend.values(embedding!), scratch, backend.values(mixture)],
+        [backend.floats(hidden!), w.values, backend.floats(embedding!), scratch, backend.floats(mixture)],
         [N, d, V, e, C, S, attrs.temperature as number, w.form],
       ),
     );
@@ -142,13 +151,13 @@ export const fusedKernels: Record<string, Run> = {
     const [N, d] = hidden!.shape as [number, number];
     const [V, e] = embedding!.shape as [number, number];
     const outputs = [backend.output([N, d]), backend.output([V, d]), backend.output([V, e])];
-    const w = backend.values(weight!);
+    const w = backend.floats(weight!);
     const { C, S } = chunks(N, V);
     backend.withScratch(2 * C * S, (scratch) =>
       kernels.headMixtureGrad!(
         [
-          ...[backend.values(dy!), backend.values(hidden!), w, backend.values(embedding!), scratch],
-          ...outputs.map((tensor) => backend.values(tensor)),
+          ...[backend.floats(dy!), backend.floats(hidden!), w, backend.floats(embedding!), scratch],
+          ...outputs.map((tensor) => backend.floats(tensor)),
         ],
         [N, d, V, e, C, S, attrs.temperature as number],
       ),
@@ -157,16 +166,16 @@ export const fusedKernels: Record<string, Run> = {
   },
   SumSquares({ inputs: { x }, backend, kernels }) {
     const sum = new Float64Array(1);
-    kernels.sumSquares!([backend.values(x!), sum], [size(x!)]);
+    kernels.sumSquares!([backend.floats(x!), sum], [size(x!)]);
     const y = backend.output([]);
-    backend.values(y)[0] = sum[0]!;
+    backend.floats(y)[0] = sum[0]!;
     return y;
   },
   AdamW({ inputs: { parameter, gradient, firstMoment, secondMoment }, attrs, backend, kernels }) {
     const outputs = [parameter!, firstMoment!, secondMoment!].map(({ shape }) => backend.output(shape));
     const { learningRate, beta1, beta2, eps, weightDecay, step } = attrs as Record<string, number>;
     kernels.adamW!(
-      [parameter!, gradient!, firstMoment!, secondMoment!, ...outputs].map((tensor) => backend.values(tensor)),
+      [parameter!, gradient!, firstMoment!, secondMoment!, ...outputs].map((tensor) => backend.floats(tensor)),
       [size(parameter!), learningRate!, beta1!, beta2!, eps!, weightDecay!, step!],
     );
     return outputs;
@@ -178,7 +187,7 @@ function rotary(sign: 1 | -1): Run {
     const y = backend.output(x!.shape);
     const [B, T, H, D] = x!.shape as [number, number, number, number];
     kernels.rotary!(
-      [sign === 1 ? x! : dy!, cos!, sin!, y].map((tensor) => backend.values(tensor)),
+      [sign === 1 ? x! : dy!, cos!, sin!, y].map((tensor) => backend.floats(tensor)),
       [B, T, H, D, cos!.shape[0]!, sign],
     );
     return sign === 1 ? y : [y];

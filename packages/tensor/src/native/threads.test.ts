@@ -30,8 +30,12 @@ function ask(check: string): Promise<number[]> {
   });
 }
 
+const built = existsSync(fileAt('../../dist/index.js'));
+
 eachEngine(useEngine, () => {
-  describe.runIf(existsSync(fileAt('../../dist/index.js')))('built', () => {
+  if (!built) console.warn('skipped: the threads of the engine native: dist/index.js is missing; run `npm run build`');
+
+  describe.runIf(built)('built', () => {
     test.each([
       ['two workers and the main thread at once', 'together', 10],
       ['workers, ended, and only then the main thread', 'workersFirst', 7],

@@ -43,6 +43,21 @@ eachEngine(useEngine, () => {
     expectClose(state.firstMoment, tf.tensor1d([0, 0]));
   });
 
+  test('refuses a gradient or moment of another shape', () => {
+    const state = startAt(tf.ones([2, 3]));
+    expect(() => adamWStep(state, tf.ones([3, 2]), options)).toThrow(
+      new RangeError(
+        "adamWStep: gradient: expected the parameter's shape [2,3], got [3,2]; give each parameter its own",
+      ),
+    );
+    expect(() => adamWStep(state, tf.ones([3]), options)).toThrow(/gradient: .* got \[3\];/);
+    for (const name of ['firstMoment', 'secondMoment']) {
+      expect(() => adamWStep({ ...state, [name]: tf.ones([1]) }, tf.ones([2, 3]), options)).toThrow(
+        new RegExp(`^adamWStep: ${name}: .* got \\[1\\];`),
+      );
+    }
+  });
+
   test('refuses update 0, whose moments cannot be corrected', () => {
     expect(() => adamWStep(startAt(tf.tensor1d([2])), tf.tensor1d([4]), { ...options, step: 0 })).toThrow(
       new RangeError('adamWStep: expected step >= 1, got 0; the first update is number 1'),

@@ -28,7 +28,7 @@ export interface AdamWState {
  *
  * Returns new tensors; the caller disposes the old ones.
  *
- * @throws RangeError when `step` is not at least 1.
+ * @throws RangeError when `step` is not at least 1, or a shape is not the parameter's.
  * Reference: Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2 (weight decay times η, as PyTorch does).
  * @example const next = adamWStep(state, gradient, { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, step: 1 });
  */
@@ -37,6 +37,14 @@ export function adamWStep(state: AdamWState, gradient: tf.Tensor, options: AdamW
     throw new RangeError(`adamWStep: expected step >= 1, got ${options.step}; the first update is number 1`);
   }
   const { parameter, firstMoment, secondMoment } = state;
+  for (const [name, { shape }] of Object.entries({ gradient, firstMoment, secondMoment })) {
+    if (!tf.util.arraysEqual(shape, parameter.shape)) {
+      throw new RangeError(
+        `adamWStep: ${name}: expected the parameter's shape [${parameter.shape}], got [${shape}]; ` +
+          'give each parameter its own',
+      );
+    }
+  }
   const fused = runKernel('AdamW', { parameter, gradient, firstMoment, secondMoment }, options);
   if (fused) return { parameter: fused[0]!, firstMoment: fused[1]!, secondMoment: fused[2]! };
   const { learningRate, beta1, beta2, eps, weightDecay, step } = options;

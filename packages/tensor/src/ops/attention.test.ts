@@ -192,21 +192,30 @@ eachEngine(useEngine, (engine) => {
     const [q, k, v] = inputs(2, 3, 5);
     expect(() => attention(q, k, positions(v, 0, 4))).toThrow(
       new RangeError(
-        'attention: expected q [B, T, H, D] with k and v [B, S, K, D], got [2,3,4,4], [2,5,2,4], [2,4,2,4]',
+        'attention: expected q [B, T, H, D] with k and v [B, S, K, D], got [2,3,4,4], [2,5,2,4], [2,4,2,4]; ' +
+          'give them one B and one D',
       ),
     );
     expect(() => attention(rowOf(q, 0), k, v)).toThrow(/got \[1,3,4,4\]/);
     expect(() => attention(normal([2, 3, 3, 4], 1), k, v)).toThrow(
-      new RangeError('attention: expected query heads H divisible by key/value heads K, got H=3, K=2'),
+      new RangeError(
+        'attention: expected query heads H divisible by key/value heads K, got H=3, K=2; ' +
+          'repeat the query heads, or merge key heads',
+      ),
     );
     expect(() => attention(q, positions(k, 0, 2), positions(v, 0, 2))).toThrow(
-      new RangeError('attention: expected at least as many keys as queries, got S=2, T=3'),
+      new RangeError(
+        "attention: expected at least as many keys as queries, got S=2, T=3; append the queries' own keys first",
+      ),
     );
     expect(() => attention(q, k, v, { padding: Int32Array.of(1) })).toThrow(
-      new RangeError('attention: expected one padding length a row, got 1 for B=2'),
+      new RangeError('attention: expected one padding length a row, got 1 for B=2; give 0 for a row without padding'),
+    );
+    expect(() => attention(q, k, v, { padding: Int32Array.of(0, -1) })).toThrow(
+      new RangeError('attention: padding[1]: expected a count of positions, got -1; give 0 for a row without padding'),
     );
     expect(() => attention(q, k, v, { length: 6 })).toThrow(
-      new RangeError('attention: expected a length in 0..5, the positions of k, got 6'),
+      new RangeError('attention: expected a length in 0..5, the positions of k, got 6; leave it out for all'),
     );
     expect(() => attention(q, k, v, { length: 2 })).toThrow(/got S=2, T=3/);
   });
@@ -217,15 +226,18 @@ eachEngine(useEngine, (engine) => {
     const after = (prefix: object) => () => attention(q, k, v, { prefix: { keys, values: keys, rows, ...prefix } });
     expect(after({})).not.toThrow();
     expect(after({ values: positions(keys, 0, 1) })).toThrow(
-      new RangeError('attention: expected prefix keys and values [R, P, 2, 4] with P > 0, got [3,2,2,4], [3,1,2,4]'),
+      new RangeError(
+        'attention: expected prefix keys and values [R, P, 2, 4] with P > 0, got [3,2,2,4], [3,1,2,4]; ' +
+          'give them the heads of k, or leave the prefix out',
+      ),
     );
     const empty = tf.zeros([3, 0, 2, 4]);
     expect(after({ keys: empty, values: empty })).toThrow(/with P > 0, got \[3,0,2,4\]/);
     expect(after({ rows: Int32Array.of(1) })).toThrow(
-      new RangeError('attention: expected one prefix row a row, got 1 for B=2'),
+      new RangeError('attention: expected one prefix row a row, got 1 for B=2; name one for each row of q'),
     );
     expect(after({ rows: Int32Array.of(0, 3) })).toThrow(
-      new RangeError('attention: prefix: rows[1]: expected a row in 0..2, got 3'),
+      new RangeError("attention: prefix: rows[1]: expected a row in 0..2, got 3; name a row of the prefix's keys"),
     );
     expect(after({ rows: Int32Array.of(-1, 0) })).toThrow(/rows\[0\]: expected a row in 0\.\.2, got -1/);
   });

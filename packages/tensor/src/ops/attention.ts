@@ -154,18 +154,39 @@ export function attention(
   const [Bk, capacity, K, Dk] = k.shape;
   if (B !== Bk || D !== Dk || !tf.util.arraysEqual(k.shape, v.shape)) {
     throw new RangeError(
-      `attention: expected q [B, T, H, D] with k and v [B, S, K, D], got [${q.shape}], [${k.shape}], [${v.shape}]`,
+      `attention: expected q [B, T, H, D] with k and v [B, S, K, D], got [${q.shape}], [${k.shape}], [${v.shape}]; ` +
+        'give them one B and one D',
     );
   }
   if (H % K !== 0) {
-    throw new RangeError(`attention: expected query heads H divisible by key/value heads K, got H=${H}, K=${K}`);
+    throw new RangeError(
+      `attention: expected query heads H divisible by key/value heads K, got H=${H}, K=${K}; ` +
+        'repeat the query heads, or merge key heads',
+    );
   }
   if (!(length >= 0 && length <= capacity)) {
-    throw new RangeError(`attention: expected a length in 0..${capacity}, the positions of k, got ${length}`);
+    throw new RangeError(
+      `attention: expected a length in 0..${capacity}, the positions of k, got ${length}; leave it out for all`,
+    );
   }
-  if (length < T) throw new RangeError(`attention: expected at least as many keys as queries, got S=${length}, T=${T}`);
+  if (length < T) {
+    throw new RangeError(
+      `attention: expected at least as many keys as queries, got S=${length}, T=${T}; ` +
+        "append the queries' own keys first",
+    );
+  }
   if (padding && padding.length !== B) {
-    throw new RangeError(`attention: expected one padding length a row, got ${padding.length} for B=${B}`);
+    throw new RangeError(
+      `attention: expected one padding length a row, got ${padding.length} for B=${B}; ` +
+        'give 0 for a row without padding',
+    );
+  }
+  const wrong = padding?.findIndex((count) => count < 0) ?? -1;
+  if (wrong >= 0) {
+    throw new RangeError(
+      `attention: padding[${wrong}]: expected a count of positions, got ${padding![wrong]}; ` +
+        'give 0 for a row without padding',
+    );
   }
   if (prefix) checkPrefix(prefix, [B, K, D]);
   if (length < capacity && (tf.engine().isTapeOn() || !growsInPlace())) {
@@ -186,14 +207,20 @@ function checkPrefix({ keys, values, rows }: AttentionPrefix, [B, K, D]: [B: num
   const [R, P, Kp, Dp] = keys.shape;
   if (P === 0 || Kp !== K || Dp !== D || !tf.util.arraysEqual(keys.shape, values.shape)) {
     throw new RangeError(
-      `attention: expected prefix keys and values [R, P, ${K}, ${D}] with P > 0, got [${keys.shape}], [${values.shape}]`,
+      `attention: expected prefix keys and values [R, P, ${K}, ${D}] with P > 0, got [${keys.shape}], [${values.shape}]; ` +
+        'give them the heads of k, or leave the prefix out',
     );
   }
   if (rows.length !== B) {
-    throw new RangeError(`attention: expected one prefix row a row, got ${rows.length} for B=${B}`);
+    throw new RangeError(
+      `attention: expected one prefix row a row, got ${rows.length} for B=${B}; name one for each row of q`,
+    );
   }
   const wrong = rows.findIndex((row) => !(row >= 0 && row < R));
   if (wrong >= 0) {
-    throw new RangeError(`attention: prefix: rows[${wrong}]: expected a row in 0..${R - 1}, got ${rows[wrong]}`);
+    throw new RangeError(
+      `attention: prefix: rows[${wrong}]: expected a row in 0..${R - 1}, got ${rows[wrong]}; ` +
+        "name a row of the prefix's keys",
+    );
   }
 }

@@ -11,7 +11,7 @@ const table = tf.tensor2d.bind(null, [
   [5, 6],
 ]);
 
-eachEngine(useEngine, () => {
+eachEngine(useEngine, (engine) => {
   test('golden: rows, in the shape of the ids', () => {
     const ids = tf.tensor2d([2, 0, 2, 1], [2, 2], 'int32');
     expectClose(embedding(table(), ids), tf.tensor3d([5, 6, 1, 2, 5, 6, 3, 4], [2, 2, 2]));
@@ -30,9 +30,16 @@ eachEngine(useEngine, () => {
     checkGradient((t) => embedding(t, ids), [normal<tf.Tensor2D>([5, 4], 1)]);
   });
 
+  test.runIf(engine === 'native' || engine === 'wasm')('refuses ids outside the table, and says which', () => {
+    expect(() => embedding(table(), tf.tensor1d([0, 2, 3], 'int32'))).toThrow(
+      new RangeError('embedding: ids[2]: expected an id in 0..2, got 3; use the tokenizer that belongs to the table'),
+    );
+    expect(() => embedding(table(), tf.tensor1d([-1], 'int32'))).toThrow(/ids\[0\]: expected an id in 0\.\.2, got -1;/);
+  });
+
   test('refuses ids that are not integers', () => {
     expect(() => embedding(table(), tf.tensor1d([1]))).toThrow(
-      new TypeError('embedding: expected ids of dtype int32, got float32'),
+      new TypeError('embedding: expected ids of dtype int32, got float32; cast them'),
     );
   });
 });

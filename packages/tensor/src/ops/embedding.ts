@@ -22,7 +22,7 @@ const op = fusedOp<{ table: tf.Tensor2D }, { ids: tf.Tensor1D }, object>({
  * @example embedding(tf.tensor2d([[1, 2], [3, 4]]), tf.tensor1d([1, 1], 'int32')); // [[3, 4], [3, 4]]
  */
 export function embedding(table: tf.Tensor2D, ids: tf.Tensor): tf.Tensor {
-  if (ids.dtype !== 'int32') throw new TypeError(`embedding: expected ids of dtype int32, got ${ids.dtype}`);
+  if (ids.dtype !== 'int32') throw new TypeError(`embedding: expected ids of dtype int32, got ${ids.dtype}; cast them`);
   return tf.tidy(() => {
     const rows = op({ table }, { ids: tf.reshape(ids, [-1]) }, {});
     return tf.reshape(rows, [...ids.shape, table.shape[1]]);

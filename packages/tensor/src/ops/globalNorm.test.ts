@@ -56,7 +56,10 @@ eachEngine(useEngine, (engine) => {
     const kept = tf.tensor1d([Infinity]);
     expect(() => clipByGlobalNorm([kept], 1)).toThrow();
     expect(kept.isDisposed).toBe(false);
-    expect(() => clipByGlobalNorm([], 0)).toThrow(new RangeError('clipByGlobalNorm: expected maxNorm > 0, got 0'));
+    expect(() => clipByGlobalNorm([], 0)).toThrow(
+      new RangeError('clipByGlobalNorm: expected maxNorm > 0, got 0; for no limit give Infinity'),
+    );
+    expect(clipByGlobalNorm([tf.tensor1d([3, 4])], Infinity).norm).toBe(5);
     for (const bad of [Number.NaN, Infinity]) {
       expect(() => clipByGlobalNorm([tf.tensor1d([1, bad])], 1)).toThrow(
         new RangeError(`clipByGlobalNorm: expected finite gradients, got a norm of ${bad}; lower the learning rate`),

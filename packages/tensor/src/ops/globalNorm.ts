@@ -34,7 +34,8 @@ export function clipByGlobalNorm(
   gradients: readonly tf.Tensor[],
   maxNorm: number,
 ): { gradients: tf.Tensor[]; norm: number } {
-  if (!(maxNorm > 0)) throw new RangeError(`clipByGlobalNorm: expected maxNorm > 0, got ${maxNorm}`);
+  if (!(maxNorm > 0))
+    throw new RangeError(`clipByGlobalNorm: expected maxNorm > 0, got ${maxNorm}; for no limit give Infinity`);
   const norm = globalNorm(gradients);
   if (!Number.isFinite(norm)) {
     throw new RangeError(`clipByGlobalNorm: expected finite gradients, got a norm of ${norm}; lower the learning rate`);

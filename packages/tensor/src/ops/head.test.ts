@@ -76,9 +76,42 @@ eachEngine(useEngine, (engine) => {
         new RangeError('headLogProb: expected a temperature > 0, got 0; for τ → 0 take the argmax'),
       );
       expect(() => headLogProb(tf.ones([1, 2]), E(), tf.tensor1d([0]), 1)).toThrow(
-        new TypeError('headLogProb: expected ids of dtype int32, got float32'),
+        new TypeError('headLogProb: expected ids of dtype int32, got float32; cast them'),
       );
     });
+  });
+
+  test('both refuse a hidden state of another width', () => {
+    const got = 'expected hidden of width 2 (weight [3,2]), got [1,1]; take both from one model';
+    expect(() => headLogProb(tf.ones([1, 1]), E(), ints(0), 1)).toThrow(new RangeError(`headLogProb: ${got}`));
+    expect(() => headMixture(tf.ones([1, 1]), E(), E(), 1)).toThrow(new RangeError(`headMixture: ${got}`));
+  });
+
+  test('headLogProb refuses more or fewer ids than positions', () => {
+    for (const ids of [ints(0), ints(0, 1, 2)]) {
+      expect(() => headLogProb(tf.ones([2, 2]), E(), ids, 1)).toThrow(
+        new RangeError(
+          `headLogProb: expected one id for each position of hidden [2,2], got [${ids.shape}]; ` +
+            'give ids without the last axis',
+        ),
+      );
+    }
+  });
+
+  test.runIf(engine === 'native')('headLogProb refuses ids outside the vocabulary, and says which', () => {
+    expect(() => headLogProb(tf.ones([2, 2]), E(), ints(2, 3), 1)).toThrow(
+      new RangeError('headLogProb: ids[1]: expected an id in 0..2, got 3; use the tokenizer that belongs to the table'),
+    );
+  });
+
+  test('headMixture refuses an embedding of another vocabulary', () => {
+    for (const rows of [2, 4]) {
+      expect(() => headMixture(tf.ones([1, 2]), E(), tf.ones([rows, 2]), 1)).toThrow(
+        new RangeError(
+          `headMixture: expected an embedding of 3 rows (weight [3,2]), got [${rows},2]; take both from one checkpoint`,
+        ),
+      );
+    }
   });
 
   describe('headMixture', () => {

@@ -107,15 +107,26 @@ const logProbOp = fusedOp<LogProbInputs, { ids: tf.Tensor1D }, Temperature>({
  *
  * - `hidden`: `[..., d]`; `weight`: `[V, d]`; `ids`: `[...]` int32; `temperature` τ > 0; returns `[...]`, in nats
  *
- * @throws RangeError for a temperature that is not positive.
+ * @throws RangeError for a temperature that is not positive, or shapes that do not fit.
+ * @throws TypeError when the ids are not int32.
  * Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, eq. 3 and 4.
  * @example headLogProb(hidden, lmHead, ids, 1); // [B, T]
  */
 export function headLogProb(hidden: tf.Tensor, weight: tf.Tensor2D, ids: tf.Tensor, temperature: number): tf.Tensor {
   requirePositive('headLogProb', temperature);
-  if (ids.dtype !== 'int32') throw new TypeError(`headLogProb: expected ids of dtype int32, got ${ids.dtype}`);
-  const inputs = { hidden: asMatrix(hidden), weight };
-  return tf.reshape(logProbOp(inputs, { ids: tf.reshape(ids, [-1]) }, { temperature }), ids.shape);
+  requireWidth('headLogProb', hidden, weight);
+  if (ids.dtype !== 'int32')
+    throw new TypeError(`headLogProb: expected ids of dtype int32, got ${ids.dtype}; cast them`);
+  if (ids.size * lastDim(hidden) !== hidden.size) {
+    throw new RangeError(
+      `headLogProb: expected one id for each position of hidden [${hidden.shape}], got [${ids.shape}]; ` +
+        'give ids without the last axis',
+    );
+  }
+  return tf.tidy(() => {
+    const inputs = { hidden: asMatrix(hidden), weight };
+    return tf.reshape(logProbOp(inputs, { ids: tf.reshape(ids, [-1]) }, { temperature }), ids.shape);
+  });
 }
 
 type MixtureInputs = { hidden: tf.Tensor2D; weight: tf.Tensor2D; embedding: tf.Tensor2D };
@@ -155,7 +166,7 @@ const mixtureOp = fusedOp<MixtureInputs, Record<string, never>, Temperature>({
  *
  * W and E may be one tensor (tied embeddings): its gradient is then the sum of both.
  *
- * @throws RangeError for a temperature that is not positive.
+ * @throws RangeError for a temperature that is not positive, or shapes that do not fit.
  * Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, eq. 5.
  * @example headMixture(hidden, lmHead, embedTokens, 0.5); // [B, T, d]
  */
@@ -166,12 +177,30 @@ export function headMixture(
   temperature: number,
 ): tf.Tensor {
   requirePositive('headMixture', temperature);
-  const mixture = mixtureOp({ hidden: asMatrix(hidden), weight, embedding }, {}, { temperature });
-  return tf.reshape(mixture, [...hidden.shape.slice(0, -1), lastDim(embedding)]);
+  requireWidth('headMixture', hidden, weight);
+  if (embedding.shape[0] !== weight.shape[0]) {
+    throw new RangeError(
+      `headMixture: expected an embedding of ${weight.shape[0]} rows (weight [${weight.shape}]), got [${embedding.shape}]; ` +
+        'take both from one checkpoint',
+    );
+  }
+  return tf.tidy(() => {
+    const mixture = mixtureOp({ hidden: asMatrix(hidden), weight, embedding }, {}, { temperature });
+    return tf.reshape(mixture, [...hidden.shape.slice(0, -1), lastDim(embedding)]);
+  });
 }
 
 function requirePositive(where: string, temperature: number): void {
   if (!(temperature > 0)) {
     throw new RangeError(`${where}: expected a temperature > 0, got ${temperature}; for τ → 0 take the argmax`);
+  }
+}
+
+function requireWidth(where: string, hidden: tf.Tensor, weight: tf.Tensor2D): void {
+  if (lastDim(hidden) !== weight.shape[1]) {
+    throw new RangeError(
+      `${where}: expected hidden of width ${weight.shape[1]} (weight [${weight.shape}]), got [${hidden.shape}]; ` +
+        'take both from one model',
+    );
   }
 }

@@ -30,7 +30,7 @@ describe('rotaryFrequencies', () => {
 
   test('refuses an odd head dimension', () => {
     expect(() => rotaryFrequencies({ headDim: 5, theta: 10 })).toThrow(
-      new RangeError('rotaryFrequencies: expected an even head dimension, got 5'),
+      new RangeError("rotaryFrequencies: expected an even head dimension, got 5; check the model's config"),
     );
   });
 });
@@ -94,9 +94,30 @@ eachEngine(useEngine, () => {
     }
   });
 
+  test('refuses a table of other positions, rows or pairs, and an odd head dimension', () => {
+    const x = normal<tf.Tensor4D>([2, 3, 2, 8], 1);
+    const table = (headDim: number, B: number, T: number) =>
+      rotaryTable({ headDim, theta: 100 }, new Int32Array(B * T), [B, T]);
+    expect(() => rotary(x, table(8, 2, 2))).toThrow(
+      new RangeError(
+        'rotary: expected a table of cos and sin [2 or 1, 3, 1, 4], got [2,2,1,4] and [2,2,1,4]; ' +
+          'make it with rotaryTable for the positions of x',
+      ),
+    );
+    for (const other of [table(8, 1, 1), table(8, 3, 3), table(6, 2, 3), table(2, 1, 3)]) {
+      expect(() => rotary(x, other)).toThrow(/^rotary: expected a table/);
+    }
+    expect(() => rotary(x, { cos: table(8, 2, 3).cos, sin: table(8, 1, 3).sin })).toThrow(
+      /got \[2,3,1,4\] and \[1,3,1,4\];/,
+    );
+    expect(() => rotary(normal<tf.Tensor4D>([2, 3, 2, 5], 1), table(4, 2, 3))).toThrow(
+      new RangeError('rotary: expected x [B, T, H, D] with D even, got [2,3,2,5]; split x into heads of even size'),
+    );
+  });
+
   test('refuses positions that do not fill the shape', () => {
     expect(() => rotaryTable(options, Int32Array.of(0, 1, 2), [2, 2])).toThrow(
-      new RangeError('rotaryTable: expected 2 x 2 positions, got 3'),
+      new RangeError('rotaryTable: expected 2 x 2 positions, got 3; give one for each'),
     );
   });
 });

@@ -37,7 +37,10 @@ export interface RotaryTable {
  * @example rotaryFrequencies({ headDim: 4, theta: 10000 }); // [1, 0.01]
  */
 export function rotaryFrequencies({ headDim, theta, scaling }: RotaryOptions): Float64Array {
-  if (headDim % 2 !== 0) throw new RangeError(`rotaryFrequencies: expected an even head dimension, got ${headDim}`);
+  if (headDim % 2 !== 0)
+    throw new RangeError(
+      `rotaryFrequencies: expected an even head dimension, got ${headDim}; check the model's config`,
+    );
   const frequencies = Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
   if (!scaling) return frequencies;
   const { factor, lowFreqFactor: low, highFreqFactor: high, originalMaxPositionEmbeddings: original } = scaling;
@@ -59,7 +62,7 @@ export function rotaryFrequencies({ headDim, theta, scaling }: RotaryOptions): F
 export function rotaryTable(options: RotaryOptions, positions: Int32Array, shape: [B: number, T: number]): RotaryTable {
   const [B, T] = shape;
   if (positions.length !== B * T) {
-    throw new RangeError(`rotaryTable: expected ${B} x ${T} positions, got ${positions.length}`);
+    throw new RangeError(`rotaryTable: expected ${B} x ${T} positions, got ${positions.length}; give one for each`);
   }
   const frequencies = rotaryFrequencies(options);
   const half = frequencies.length;
@@ -95,9 +98,23 @@ const op = fusedOp<{ x: tf.Tensor4D }, { cos: tf.Tensor4D; sin: tf.Tensor4D }, o
  *
  * - `x`: `[B, T, H, D]`; `table`: from `rotaryTable`, `[B or 1, T, 1, D/2]`; returns `[B, T, H, D]`
  *
+ * @throws RangeError for an odd D, or a table of other positions or another D.
  * Reference: Su et al. 2021, arXiv:2104.09864, eq. 34.
  * @example rotary(q, rotaryTable({ headDim: 64, theta: 10000 }, positions, [B, T]));
  */
 export function rotary(x: tf.Tensor4D, { cos, sin }: RotaryTable): tf.Tensor4D {
+  const [B, T, , D] = x.shape;
+  if (x.rank !== 4 || D % 2 !== 0) {
+    throw new RangeError(
+      `rotary: expected x [B, T, H, D] with D even, got [${x.shape}]; split x into heads of even size`,
+    );
+  }
+  const fits = ({ shape }: tf.Tensor) => [1, B].some((rows) => tf.util.arraysEqual(shape, [rows, T, 1, D / 2]));
+  if (!fits(cos) || !tf.util.arraysEqual(sin.shape, cos.shape)) {
+    throw new RangeError(
+      `rotary: expected a table of cos and sin [${B} or 1, ${T}, 1, ${D / 2}], got [${cos.shape}] and [${sin.shape}]; ` +
+        'make it with rotaryTable for the positions of x',
+    );
+  }
   return op({ x }, { cos, sin }, {}) as tf.Tensor4D;
 }
