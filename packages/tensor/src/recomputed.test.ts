@@ -96,6 +96,21 @@ eachEngine(useEngine, (engine) => {
     expectClose(tf.grad((t: tf.Tensor) => tf.grad(cube)(t))(x), tf.tensor1d([6, 12, 18]));
   });
 
+  test('a gradient within, and one of which the caller gives that of the result', () => {
+    const x = tf.tensor1d([1, 2, -1.5]);
+    const cube = (x: tf.Tensor) => recomputed(({ x }) => ({ y: tf.mul(x, tf.mul(x, x)) }), { x }).y;
+    // (d x^3 / dx)^2 + x^3 = 9 x^4 + x^3
+    const penalty = (x: tf.Tensor) => leanTape(() => tf.add(tf.square(tf.grad(cube)(x)), cube(x)));
+    const { numTensors } = tf.memory();
+    const got = tf.grad(penalty)(x);
+    expect(tf.memory().numTensors).toBe(numTensors + 1);
+    expectClose(got, tf.tensor1d([1, 2, -1.5].map((x) => 36 * x ** 3 + 3 * x ** 2)));
+
+    const dy = tf.tensor1d([1, 0, 2]);
+    expectClose(tf.grad((x: tf.Tensor) => leanTape(() => cube(tf.square(x))))(x, dy), tf.tensor1d([6, 0, -91.125]));
+    expect(dy.isDisposed).toBe(false);
+  });
+
   test('an error comes through, of the first run and of the second, and the next gradient is right', () => {
     for (const failing of [1, 2]) {
       let run = 0;

@@ -32,7 +32,8 @@ const shapeOnly = new Set(['Add', 'Sub', 'Reshape', 'ExpandDims', 'Concat', 'Sli
  * activation, and the gradient of every activation, until the backward pass has ended; with this an activation goes with
  * the last operation that reads it, and its gradient once it is propagated. That halves the memory of a training step.
  *
- * Inside the function whose gradient is taken; does nothing where no gradient is, or one of a gradient.
+ * Inside the function whose gradient is taken; does nothing where no gradient is, or one of a gradient. A gradient taken
+ * within `f` (a gradient penalty) frees nothing, since the outer one reads it all again.
  *
  * @example tf.variableGrads(() => leanTape(() => loss(parameters)), variables);
  */
@@ -47,23 +48,27 @@ export function leanTape<R>(f: () => R): R {
   tape.push = (...nodes: TapeNode[]) => {
     for (const node of nodes) {
       if (shapeOnly.has(node.kernelName)) tf.dispose(node.saved);
-      const { gradient, inputs, saved } = node;
+      const { gradient, inputs, outputs, saved } = node;
       if (!gradient) continue;
       node.gradient = (dys) => {
+        if (tapeState().gradientDepth > 0) return gradient(dys);
         freeLast();
-        const passedOn = new Set<tf.Tensor>();
+        // The gradient of the end itself is the caller's: no node gave it.
+        const read = [...saved, ...dys.flatMap((dy, i) => (dy && given.has(outputs[i]!.id) ? [dy] : []))];
+        const own = owner();
+        const gradients = Object.entries(gradient(dys));
+        const unread = new Map(isEager(node) ? gradients : []);
         const added: tf.Tensor[] = [];
-        freeLast = () =>
-          tf.dispose([...saved, ...added, ...dys.filter((dy) => dy !== null).filter((dy) => !passedOn.has(dy))]);
-        const noting = (dx: tf.Tensor, { id }: tf.Tensor) => {
+        freeLast = () => tf.dispose([...[...unread.values()].flatMap((of) => own.made(of())), ...read, ...added]);
+        const noting = (name: string, of: () => tf.Tensor) => {
+          unread.delete(name);
+          const dx = own.take(of());
+          const { id } = inputs[name]!;
           if (given.has(id)) added.push(dx);
-          else passedOn.add(dx);
           given.add(id);
           return dx;
         };
-        return Object.fromEntries(
-          Object.entries(gradient(dys)).map(([name, of]) => [name, () => noting(of(), inputs[name]!)]),
-        );
+        return Object.fromEntries(gradients.map(([name, of]) => [name, () => noting(name, of)]));
       };
     }
     return push.apply(tape, nodes);
@@ -73,4 +78,24 @@ export function leanTape<R>(f: () => R): R {
   } finally {
     delete (tape as { push?: unknown }).push;
   }
+}
+
+/** Whether the gradients of all inputs are there once `gradient` has returned, asked for or not: `tf.customGrad`. */
+const isEager = ({ kernelName }: TapeNode): boolean => !tf.getGradient(kernelName);
+
+/**
+ * Gives every gradient a tensor of its own, to be freed on its own: an operation may return one tensor for two inputs,
+ * the gradient it was given, or anything else that was there before.
+ */
+function owner() {
+  const since = (tf.engine() as unknown as { nextTensorId(): number }).nextTensorId(); // ids grow with every tensor
+  const taken = new Set<tf.Tensor>();
+  /** `x`, if it was made since and is nobody's. */
+  const made = (x: tf.Tensor): tf.Tensor[] => (x.id < since || taken.has(x) ? [] : [x]);
+  const take = (x: tf.Tensor): tf.Tensor => {
+    if (!made(x).length) return tf.clone(x); // of the same memory
+    taken.add(x);
+    return x;
+  };
+  return { made, take };
 }
