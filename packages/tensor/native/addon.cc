@@ -13,17 +13,6 @@
 #include "memory.h"
 #include "parallel.h"
 
-#define TABLE(isa) namespace isa { extern const Kernel table[]; }
-#if defined(__x86_64__)
-TABLE(generic)
-TABLE(avx2)
-TABLE(avx512)
-#elif defined(__aarch64__)
-TABLE(neon)
-#else
-TABLE(generic)
-#endif
-
 namespace {
 
 struct InstructionSet {

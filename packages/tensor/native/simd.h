@@ -46,6 +46,11 @@ constexpr int PART = 4;
 typedef float Part __attribute__((vector_size(PART * 4)));
 typedef int32_t PartI __attribute__((vector_size(PART * 4)));
 typedef float PartAt __attribute__((vector_size(PART * 4), aligned(PART * 4), may_alias));
+typedef float PartAnywhere __attribute__((vector_size(PART * 4), aligned(4), may_alias));
+
+static inline Part loadRegister(const float* p) { return *reinterpret_cast<const PartAnywhere*>(p); }
+static inline void storeRegister(float* p, Part v) { *reinterpret_cast<PartAnywhere*>(p) = v; }
+static inline Part splatRegister(float x) { return x - Part{}; }
 
 /** f(register, ...) of each register of the vectors. */
 template <class F, class... Vs>
@@ -81,6 +86,20 @@ static inline Part sqrtPart(Part x) {
   for (int i = 0; i < PART; i++) x[i] = std::sqrt(x[i]);
   return x;
 #endif
+}
+
+/** Four rows of four floats become four columns. They are moved, never computed with: any 32 bits will do. */
+static inline void transpose4x4(const float* from, int64_t stride, float* to, int64_t toStride) {
+  typedef float Q __attribute__((vector_size(16)));
+  typedef float QAt __attribute__((vector_size(16), aligned(4), may_alias));
+  const Q a = *reinterpret_cast<const QAt*>(from), b = *reinterpret_cast<const QAt*>(from + stride);
+  const Q c = *reinterpret_cast<const QAt*>(from + 2 * stride), d = *reinterpret_cast<const QAt*>(from + 3 * stride);
+  const Q ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Q cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  *reinterpret_cast<QAt*>(to) = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
+  *reinterpret_cast<QAt*>(to + toStride) = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+  *reinterpret_cast<QAt*>(to + 2 * toStride) = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
+  *reinterpret_cast<QAt*>(to + 3 * toStride) = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
 }
 
 /** a b + c, rounded once where the instruction set can. */

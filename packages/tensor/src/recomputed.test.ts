@@ -1,4 +1,4 @@
-import { checkGradient, eachEngine, expectClose } from '@soft-tokens/testing';
+import { checkGradient, eachEngine, expectClose, worksHere } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { engineMemory, useEngine } from './engine.js';
@@ -125,37 +125,30 @@ eachEngine(useEngine, (engine) => {
   });
 });
 
-test.skipIf(!(await works('native')))('of a stack the gradient keeps the inputs and one inside', async () => {
-  await useEngine('native');
-  const inside = ({ x }: { x: tf.Tensor }) => {
-    let y = x;
-    for (let i = 0; i < 5; i++) y = swiglu(y, y);
-    return { y: tf.add(x, y) };
-  };
-  const stack = (wrap: Wrap, x: tf.Tensor) => {
-    let y = x;
-    for (let i = 0; i < 8; i++) y = tf.tidy(() => wrap(inside, { x: y }).y);
-    return tf.sum(y) as tf.Scalar;
-  };
-  const x = tf.mul(tf.ones([1_000_000]), 0.01);
-  const most = (wrap: Wrap) => {
-    const before = engineMemory().live;
-    tf.grad((t: tf.Tensor) => leanTape(() => stack(wrap, t)))(x).dispose();
-    expect(engineMemory().live).toBe(before);
-    return (engineMemory().peak - before) / (4 * x.size);
-  };
-  const again = most(recomputed); // first: a peak is for ever
-  expect(again).toBeLessThan(8 + 5 + 6); // inputs, one inside, and the gradients on the way
-  expect(most(asItIs)).toBeGreaterThan(8 * 5);
-  x.dispose();
-});
-
-async function works(engine: 'native'): Promise<boolean> {
-  return useEngine(engine).then(
-    () => true,
-    (error: Error) => {
-      console.warn(`skipped: ${error.message}`);
-      return false;
-    },
-  );
-}
+test.skipIf(!(await worksHere(useEngine, 'native')))(
+  'of a stack the gradient keeps the inputs and one inside',
+  async () => {
+    await useEngine('native');
+    const inside = ({ x }: { x: tf.Tensor }) => {
+      let y = x;
+      for (let i = 0; i < 5; i++) y = swiglu(y, y);
+      return { y: tf.add(x, y) };
+    };
+    const stack = (wrap: Wrap, x: tf.Tensor) => {
+      let y = x;
+      for (let i = 0; i < 8; i++) y = tf.tidy(() => wrap(inside, { x: y }).y);
+      return tf.sum(y) as tf.Scalar;
+    };
+    const x = tf.mul(tf.ones([1_000_000]), 0.01);
+    const most = (wrap: Wrap) => {
+      const before = engineMemory().live;
+      tf.grad((t: tf.Tensor) => leanTape(() => stack(wrap, t)))(x).dispose();
+      expect(engineMemory().live).toBe(before);
+      return (engineMemory().peak - before) / (4 * x.size);
+    };
+    const again = most(recomputed); // first: a peak is for ever
+    expect(again).toBeLessThan(8 + 5 + 6); // inputs, one inside, and the gradients on the way
+    expect(most(asItIs)).toBeGreaterThan(8 * 5);
+    x.dispose();
+  },
+);

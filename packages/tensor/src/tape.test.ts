@@ -1,4 +1,4 @@
-import { eachEngine, expectClose } from '@soft-tokens/testing';
+import { eachEngine, expectClose, worksHere } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
 import { engineMemory, useEngine } from './engine.js';
@@ -158,7 +158,7 @@ eachEngine(useEngine, () => {
   });
 });
 
-test.skipIf(!(await works('native')))(
+test.skipIf(!(await worksHere(useEngine, 'native')))(
   'the backward pass frees activations and their gradients as it goes',
   async () => {
     await useEngine('native');
@@ -180,13 +180,3 @@ test.skipIf(!(await works('native')))(
     x.dispose();
   },
 );
-
-async function works(engine: 'native'): Promise<boolean> {
-  return useEngine(engine).then(
-    () => true,
-    (error: Error) => {
-      console.warn(`skipped: ${error.message}`);
-      return false;
-    },
-  );
-}

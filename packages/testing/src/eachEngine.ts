@@ -46,3 +46,17 @@ export function eachEngine<Name extends string>(
     });
   }
 }
+
+/** Whether an engine works here, and then it is chosen; prints why not, for `test.skipIf`. */
+export async function worksHere<Name extends string>(
+  useEngine: (name: Name) => Promise<unknown>,
+  engine: Name,
+): Promise<boolean> {
+  try {
+    await useEngine(engine);
+    return true;
+  } catch (error) {
+    console.warn(`skipped on engine ${engine}: ${(error as Error).message}`);
+    return false;
+  }
+}

@@ -117,23 +117,10 @@ static inline void transposeDefinition(Arrays a, Numbers numbers) {
   }
 }
 
-// Four elements: moved, never computed with.
-typedef int32_t Four __attribute__((vector_size(16)));
-
 /** to[c][r] = from[r][c], 16 by 16, in squares of 4 by 4. */
-static inline void transposeTile(const int32_t (*from)[LANES], int32_t (*to)[LANES]) {
+static inline void transposeTile(const float (*from)[LANES], float (*to)[LANES]) {
   for (int r = 0; r < LANES; r += 4)
-    for (int c = 0; c < LANES; c += 4) {
-      Four v[4];
-      for (int k = 0; k < 4; k++) std::memcpy(&v[k], from[r + k] + c, 16);
-      const Four low01 = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5), high01 = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
-      const Four low23 = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5), high23 = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
-      v[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
-      v[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
-      v[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
-      v[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
-      for (int k = 0; k < 4; k++) std::memcpy(to[c + k] + r, &v[k], 16);
-    }
+    for (int c = 0; c < LANES; c += 4) transpose4x4(from[r] + c, LANES, to[c] + r, LANES);
 }
 
 /** The columns of x that are taken together: as many rows of y are written side by side, each on a page of its own. */
@@ -144,7 +131,7 @@ constexpr int64_t TRANSPOSE_COLUMNS = 64;
  * written once and whole: at strides that are powers of two, lines do not stay.
  */
 static inline void transposePanel(const float* x, int64_t xStride, float* y, int64_t yStride, int64_t rows, int64_t columns) {
-  alignas(64) int32_t from[LANES][LANES] = {}, to[LANES][LANES];
+  alignas(64) float from[LANES][LANES] = {}, to[LANES][LANES];
   for (int64_t r = 0; r < rows; r += LANES) {
     const int64_t high = std::min<int64_t>(LANES, rows - r);
     for (int64_t c = 0; c < columns; c += LANES) {

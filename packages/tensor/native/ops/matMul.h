@@ -20,31 +20,15 @@ constexpr int64_t PANEL = 32;
 constexpr int64_t BLOCK_K = 288;
 constexpr int64_t BLOCK_M = 384;
 
-// A register of the instruction set, and how many rows of 32 columns its register file holds beside the operands.
+// How many rows of 32 columns the instruction set's registers hold beside the operands.
 #if defined(__AVX512F__)
-constexpr int REGISTER = 16, TILE = 12;
-#elif defined(__AVX2__) && defined(__FMA__)
-constexpr int REGISTER = 8, TILE = 3;
-#elif defined(__aarch64__)
-constexpr int REGISTER = 4, TILE = 3;
+constexpr int TILE = 12;
+#elif (defined(__AVX2__) && defined(__FMA__)) || defined(__aarch64__)
+constexpr int TILE = 3;
 #else
-constexpr int REGISTER = 4, TILE = 1;
+constexpr int TILE = 1;
 #endif
-constexpr int REGISTERS = PANEL / REGISTER;
-typedef float R __attribute__((vector_size(REGISTER * 4)));
-typedef float RAt __attribute__((vector_size(REGISTER * 4), aligned(4), may_alias));
-
-static inline R fmaR(float x, R b, R c) {
-#if defined(__AVX512F__)
-  return (R)_mm512_fmadd_ps(_mm512_set1_ps(x), (__m512)b, (__m512)c);
-#elif defined(__AVX2__) && defined(__FMA__)
-  return (R)_mm256_fmadd_ps(_mm256_set1_ps(x), (__m256)b, (__m256)c);
-#elif defined(__aarch64__)
-  return (R)vfmaq_n_f32((float32x4_t)c, (float32x4_t)b, x);
-#else
-  return x * b + c;
-#endif
-}
+constexpr int REGISTERS = PANEL / PART;
 
 /** How b lies in memory. */
 enum class Form { PLAIN, TRANSPOSED, PACKED };
@@ -58,20 +42,6 @@ struct Operand {
 
 /** The number of floats of b packed. */
 static inline int64_t packedSize(int64_t K, int64_t N) { return (N + PANEL - 1) / PANEL * PANEL * K; }
-
-/** Four rows of four floats become four columns. */
-static inline void transpose4x4(const float* from, int64_t stride, float* to, int64_t toStride) {
-  typedef float Q __attribute__((vector_size(16)));
-  typedef float QAt __attribute__((vector_size(16), aligned(4), may_alias));
-  const Q a = *reinterpret_cast<const QAt*>(from), b = *reinterpret_cast<const QAt*>(from + stride);
-  const Q c = *reinterpret_cast<const QAt*>(from + 2 * stride), d = *reinterpret_cast<const QAt*>(from + 3 * stride);
-  const Q ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  const Q cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  *reinterpret_cast<QAt*>(to) = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5);
-  *reinterpret_cast<QAt*>(to + toStride) = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
-  *reinterpret_cast<QAt*>(to + 2 * toStride) = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5);
-  *reinterpret_cast<QAt*>(to + 3 * toStride) = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
-}
 
 /** `rows` rows of `depth` floats become columns: to[k * toStride + r] = from[r * stride + k]. */
 static inline void transposeInto(const float* from, int64_t stride, int64_t rows, int64_t depth, float* to, int64_t toStride) {
@@ -127,12 +97,12 @@ static inline Ahead aheadOf(const Operand& b, int64_t n0, int64_t k0, int64_t K)
  */
 template <int ROWS, bool FETCH>
 static void tile(const float* a, const float* b, const Ahead& ahead, int64_t K, float* c, int64_t ldc, int64_t columns, bool accumulate) {
-  R sums[ROWS][REGISTERS];
+  Part sums[ROWS][REGISTERS];
   alignas(64) float edge[PANEL];
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; r++) {
 #pragma GCC unroll 16
-    for (int i = 0; i < REGISTERS; i++) sums[r][i] = R{};
+    for (int i = 0; i < REGISTERS; i++) sums[r][i] = Part{};
   }
   for (int64_t k = 0; k < K; k++) {
     if constexpr (FETCH) {
@@ -140,13 +110,13 @@ static void tile(const float* a, const float* b, const Ahead& ahead, int64_t K, 
       __builtin_prefetch(next, 0, 2);
       __builtin_prefetch(next + PANEL / 2, 0, 2);
     }
-    R row[REGISTERS];
+    Part row[REGISTERS];
 #pragma GCC unroll 16
-    for (int i = 0; i < REGISTERS; i++) row[i] = *reinterpret_cast<const RAt*>(b + k * PANEL + i * REGISTER);
+    for (int i = 0; i < REGISTERS; i++) row[i] = loadRegister(b + k * PANEL + i * PART);
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; r++) {
 #pragma GCC unroll 16
-      for (int i = 0; i < REGISTERS; i++) sums[r][i] = fmaR(a[k * ROWS + r], row[i], sums[r][i]);
+      for (int i = 0; i < REGISTERS; i++) sums[r][i] = fmaPart(splatRegister(a[k * ROWS + r]), row[i], sums[r][i]);
     }
   }
 #pragma GCC unroll 16
@@ -158,10 +128,10 @@ static void tile(const float* a, const float* b, const Ahead& ahead, int64_t K, 
         std::memcpy(edge, c + r * ldc, static_cast<size_t>(columns) * 4);
       }
 #pragma GCC unroll 16
-      for (int i = 0; i < REGISTERS; i++) sums[r][i] = (R) * reinterpret_cast<const RAt*>(to + i * REGISTER) + sums[r][i];
+      for (int i = 0; i < REGISTERS; i++) sums[r][i] = loadRegister(to + i * PART) + sums[r][i];
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < REGISTERS; i++) *reinterpret_cast<RAt*>(to + i * REGISTER) = sums[r][i];
+    for (int i = 0; i < REGISTERS; i++) storeRegister(to + i * PART, sums[r][i]);
     if (columns < PANEL) std::memcpy(c + r * ldc, edge, static_cast<size_t>(columns) * 4);
   }
 }

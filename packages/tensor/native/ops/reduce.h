@@ -1,7 +1,6 @@
 // Sums, maxima and what is made of them, along rows or columns.
 //
 //   sumRows      y[r] = Σ_i x[r, i]                        arrays x, y; numbers rows, n
-//   sumColumns   y[i] = Σ_r x[r, i]                        arrays x, y; numbers rows, n
 //   sumMiddle    y[b, i] = Σ_r x[b, r, i]                  arrays x, y; numbers batch, rows, n
 //   maxRows      y[r] = max_i x[r, i], NaN if one is NaN   arrays x, y; numbers rows, n
 //   softmaxRows  y[r, i] = e^(x[r, i] - m) / Σ_j e^(x[r, j] - m), m = max_j x[r, j]   arrays x, y; numbers rows, n
@@ -122,16 +121,6 @@ static inline void sumMiddle(Arrays a, Numbers numbers) {
       addRows(x + b * rows * n + i, rows, n, y + b * n + i, std::min(width, n - i));
     }
   });
-}
-
-static inline void sumColumnsDefinition(Arrays a, Numbers numbers) {
-  const double sizes[] = {1, numbers[0], numbers[1]};
-  sumMiddleDefinition(a, sizes);
-}
-
-static inline void sumColumns(Arrays a, Numbers numbers) {
-  const double sizes[] = {1, numbers[0], numbers[1]};
-  sumMiddle(a, sizes);
 }
 
 static inline void maxRowsDefinition(Arrays a, Numbers numbers) {

@@ -13,13 +13,7 @@ namespace ISA {
 constexpr int64_t SUM_SQUARES_CHUNK = 1 << 14;
 
 // A register of doubles, and the floats that fill it.
-#if defined(__AVX512F__)
-constexpr int WIDE = 8;
-#elif defined(__AVX2__)
-constexpr int WIDE = 4;
-#else
-constexpr int WIDE = 2;
-#endif
+constexpr int WIDE = PART / 2;
 typedef double Wide __attribute__((vector_size(WIDE * 8)));
 typedef float Narrow __attribute__((vector_size(WIDE * 4)));
 typedef float NarrowAt __attribute__((vector_size(WIDE * 4), aligned(4), may_alias));

@@ -10,17 +10,6 @@
 
 #include "check.h"
 
-#define TABLE(isa) namespace isa { extern const Kernel table[]; }
-#if defined(__x86_64__)
-TABLE(generic)
-TABLE(avx2)
-TABLE(avx512)
-#elif defined(__aarch64__)
-TABLE(neon)
-#else
-TABLE(generic)
-#endif
-
 extern const Kernel definitions[];
 extern std::atomic<int64_t> sharedRuns;
 void setThreadCount(int count);

@@ -48,10 +48,14 @@ void checkAlone(const char* kernel, int64_t n, int64_t outputWidth, Kind kind = 
                   runAll(rowsCall(kernel, rowsOf(x, n, row, 1), 1, n, Out{outputWidth, kind})), {0, 0, outputWidth});
 }
 
-void checkSums(const char* kernel, const std::function<int64_t(int64_t, int64_t)>& outputSize) {
+/** The sums of the columns of one matrix: `sumMiddle` of a batch of one. */
+Call columnsCall(const Floats& x, int64_t rows, int64_t n) {
+  return {"sumMiddle", {x, Out{n}}, {1, double(rows), double(n)}};
+}
+
+void checkSums(const std::function<Call(const Floats&, int64_t, int64_t)>& call) {
   const auto one = [&](const std::string& label, const Floats& x, int64_t rows, int64_t n) {
-    const Out out{outputSize(rows, n)};
-    check(label, rowsCall(kernel, x, rows, n, out), {boundBy(rowsCall(kernel, absolute(x), rows, n, out), SUM)});
+    check(label, call(x, rows, n), {boundBy(call(absolute(x), rows, n), SUM)});
   };
   forRows(one);
   forSpecialRows(one);
@@ -60,7 +64,7 @@ void checkSums(const char* kernel, const std::function<int64_t(int64_t, int64_t)
 }  // namespace
 
 TEST(sumRows) {
-  checkSums("sumRows", [](int64_t rows, int64_t) { return rows; });
+  checkSums([](const Floats& x, int64_t rows, int64_t n) { return rowsCall("sumRows", x, rows, n, Out{rows}); });
   checkAlone("sumRows", 257, 1);
   checkAlone("sumRows", 5000, 1);
   // One long row: its blocks are shared out, and give the bits that they give among others.
@@ -76,18 +80,14 @@ TEST(sumRows) {
                 runAll(rowsCall("sumRows", rowsOf(far, longer, 0, 1), 1, longer, Out{1})), {0, 0, 1});
 }
 
-TEST(sumColumns) {
-  checkSums("sumColumns", [](int64_t, int64_t n) { return n; });
+TEST(sumMiddle) {
+  checkSums(columnsCall);
   // A column alone.
-  Random random(4);
-  const Floats x = random.normals(50 * 37);
+  Random columns(4);
+  const Floats x = columns.normals(50 * 37);
   Floats column;
   for (int64_t r = 0; r < 50; r++) column.push_back(x[size_t(r * 37 + 33)]);
-  checkSameBits("column 33 alone", runAll(rowsCall("sumColumns", x, 50, 37, Out{37})), {0, 33, 1},
-                runAll(rowsCall("sumColumns", column, 50, 1, Out{1})), {0, 0, 1});
-}
-
-TEST(sumMiddle) {
+  checkSameBits("column 33 alone", runAll(columnsCall(x, 50, 37)), {0, 33, 1}, runAll(columnsCall(column, 50, 1)), {0, 0, 1});
   Random random;
   const auto one = [&](int64_t batch, int64_t rows, int64_t n) {
     Floats x = random.normals(batch * rows * n);

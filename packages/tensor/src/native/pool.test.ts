@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { worksHere } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import { engineMemory, useEngine } from '../engine.js';
@@ -72,13 +73,7 @@ describe('BufferPool', () => {
   });
 });
 
-const native = await useEngine('native').then(
-  () => true,
-  (error: Error) => {
-    console.warn(`skipped: ${error.message}`);
-    return false;
-  },
-);
+const native = await worksHere(useEngine, 'native');
 
 describe.skipIf(!native)('memory of the native engine', () => {
   const values = (x: tf.Tensor) => Array.from(x.dataSync());
