@@ -2,9 +2,10 @@ import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine, enginesUnderTest, expectClose } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
-import { type CausalLM, createCausalLM, initialWeights, type WeightValues } from './causalLM.js';
+import { type CausalLM, createCausalLM, initialWeights } from './causalLM.js';
 import { llama } from './llama.js';
 import { embedded } from './test/parity.js';
+import type { WeightValues } from './weightSource.js';
 
 const config = {
   model_type: 'llama',

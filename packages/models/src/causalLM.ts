@@ -4,13 +4,17 @@ import { embedding, headLogits, headLogProb, headMixture, normalArray } from '@s
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture, Weights } from './architecture.js';
 import { DecoderCache } from './cache.js';
-import type { RawConfig } from './config.js';
-
-/** A parameter's values, row-major. */
-export interface WeightValues {
-  shape: readonly number[];
-  values: Float32Array;
-}
+import type { DecoderConfig, RawConfig } from './config.js';
+import {
+  checkTensors,
+  checkValues,
+  EMBEDDING,
+  type Layout,
+  LM_HEAD,
+  requireSame,
+  type WeightSource,
+  type WeightValues,
+} from './weightSource.js';
 
 /** A language model whose parameters can be trained and saved. */
 export interface CausalLM extends LanguageModel {
@@ -27,12 +31,6 @@ export interface CausalLM extends LanguageModel {
   /** Frees the parameters. */
   dispose(): void;
 }
-
-const EMBEDDING = 'model.embed_tokens.weight';
-const LM_HEAD = 'lm_head.weight';
-
-/** Old Llama checkpoints store their rotary frequencies, which follow from the configuration. */
-const DERIVED = /\.rotary_emb\.inv_freq$/;
 
 /** The stream of random numbers that fresh weights come from; a run with the same seed draws its noise elsewhere. */
 const WEIGHT_STREAM = 14;
@@ -61,20 +59,107 @@ export function createCausalLM(
     where = () => 'weights',
   }: { configFile?: string; where?: (name: string) => string } = {},
 ): CausalLM {
+  const tensors = new Map(Object.entries(weights).map(([name, { shape }]) => [name, { shape, file: where(name) }]));
+  const plan = planOf(architecture, config, tensors, configFile);
+  checkTensors(tensors, plan, where);
+  const valuesOf = (name: string) => {
+    const { values } = weights[name]!;
+    checkValues(where(name), name, values);
+    return values;
+  };
+  if (plan.repeated) requireSame(where(LM_HEAD), weights[LM_HEAD]!.values, valuesOf(EMBEDDING));
+
+  const parameters = new ParameterMaker();
+  try {
+    for (const [name, shape] of plan.shapes) parameters.add(name, shape, valuesOf(name));
+  } catch (error) {
+    parameters.dispose();
+    throw error;
+  }
+  return modelOf(plan, config, parameters.made);
+}
+
+/**
+ * The same with weights read one tensor after another, so that no two copies of the model are in memory.
+ *
+ * @throws Error as `createCausalLM` does; whatever `read` of the source throws. No parameter is left behind.
+ * @example await loadCausalLM(llama, config, await openShardedSafetensors('SmolLM2-135M'));
+ */
+export async function loadCausalLM(
+  architecture: Architecture,
+  config: RawConfig,
+  source: WeightSource,
+  { configFile = 'config.json' }: { configFile?: string } = {},
+): Promise<CausalLM> {
+  const { tensors, path } = source;
+  const plan = planOf(architecture, config, tensors, configFile);
+  checkTensors(tensors, plan, () => path);
+  // The wasm engine copies what a tensor is made of at once; the others keep it, now or until its first use.
+  const sizes = [...plan.shapes.values()].map((shape) => tf.util.sizeFromShape([...shape]));
+  const staging = tf.getBackend() === 'wasm' ? new Float32Array(Math.max(...sizes)) : undefined;
+  const read = async (name: string, into?: Float32Array) => {
+    const { shape, file } = tensors.get(name)!;
+    const values = await source.read(name, into?.subarray(0, tf.util.sizeFromShape([...shape])));
+    checkValues(file, name, values);
+    return values;
+  };
+
+  const parameters = new ParameterMaker();
+  try {
+    for (const [name, shape] of plan.shapes) {
+      const values = await read(name, staging);
+      if (plan.repeated && name === EMBEDDING) requireSame(tensors.get(LM_HEAD)!.file, await read(LM_HEAD), values);
+      parameters.add(name, shape, values);
+    }
+  } catch (error) {
+    parameters.dispose();
+    throw error;
+  }
+  return modelOf(plan, config, parameters.made);
+}
+
+/** What a configuration and the names of a checkpoint's tensors make of a model. */
+interface Plan extends Layout {
+  architecture: Architecture;
+  settings: DecoderConfig;
+  /** Whether a tied checkpoint has the output matrix all the same. */
+  repeated: boolean;
+}
+
+function planOf(
+  architecture: Architecture,
+  config: RawConfig,
+  tensors: ReadonlyMap<string, unknown>,
+  configFile: string,
+): Plan {
   const settings = architecture.parseConfig(config, configFile);
   const shapes = architecture.parameterShapes(settings);
-  const tied = settings.tieWordEmbeddings ?? weights[LM_HEAD] === undefined;
+  const tied = settings.tieWordEmbeddings ?? !tensors.has(LM_HEAD);
   if (!tied) shapes.set(LM_HEAD, [settings.vocabSize, settings.hiddenSize]);
-  checkWeights(weights, shapes, tied, where);
+  return { architecture, settings, shapes, tied, repeated: tied && tensors.has(LM_HEAD) };
+}
 
-  const prefix = `model${++modelCount}`;
-  const parameters = new Map<string, tf.Variable>();
-  for (const [name, shape] of shapes) {
-    const initial = tf.tensor(weights[name]!.values, shape, 'float32');
-    parameters.set(name, tf.variable(initial, true, `${prefix}/${name}`));
+/** Makes the variables of a model. */
+class ParameterMaker {
+  readonly made = new Map<string, tf.Variable>();
+  readonly #prefix = `model${++modelCount}`;
+
+  add(name: string, shape: readonly number[], values: Float32Array): void {
+    const initial = tf.tensor(values, [...shape], 'float32');
+    this.made.set(name, tf.variable(initial, true, `${this.#prefix}/${name}`));
     initial.dispose();
   }
 
+  dispose(): void {
+    tf.dispose([...this.made.values()]);
+  }
+}
+
+function modelOf(
+  { architecture, settings, tied }: Plan,
+  config: RawConfig,
+  parameters: ReadonlyMap<string, tf.Variable>,
+): CausalLM {
   const weight: Weights = (name) => parameters.get(name)!;
   const E = weight(EMBEDDING) as tf.Variable<tf.Rank.R2>;
   const W = (tied ? E : weight(LM_HEAD)) as tf.Tensor2D;
@@ -157,59 +242,4 @@ export function initialWeights(
       return [name, { shape, values }];
     }),
   );
-}
-
-function checkWeights(
-  weights: Readonly<Record<string, WeightValues>>,
-  shapes: ReadonlyMap<string, number[]>,
-  tied: boolean,
-  where: (name: string) => string,
-): void {
-  for (const [name, shape] of shapes) {
-    const given = weights[name];
-    if (!given) {
-      throw new Error(`${where(name)}: expected a tensor ${name} [${shape}], got none; is the checkpoint complete?`);
-    }
-    if (given.shape.length !== shape.length || given.shape.some((n, i) => n !== shape[i])) {
-      throw new Error(
-        `${where(name)}: ${name}: expected shape [${shape}], got [${given.shape}]; does config.json belong to it?`,
-      );
-    }
-    if (!(given.values instanceof Float32Array)) {
-      throw new TypeError(`${where(name)}: ${name}: expected floating-point weights, got integers; quantised?`);
-    }
-    const wrong = firstNotFinite(given.values);
-    if (wrong >= 0) {
-      throw new Error(
-        `${where(name)}: ${name}: expected finite weights, got ${given.values[wrong]} at element ${wrong}; is the file damaged?`,
-      );
-    }
-  }
-  for (const name of Object.keys(weights)) {
-    if (shapes.has(name) || DERIVED.test(name)) continue;
-    if (tied && name === LM_HEAD) {
-      requireSame(weights[LM_HEAD]!, weights[EMBEDDING]!, where(name));
-      continue;
-    }
-    throw new Error(
-      `${where(name)}: ${name}: expected no such tensor, got [${weights[name]!.shape}]; does config.json belong to it?`,
-    );
-  }
-}
-
-/** The index of the first NaN or infinity, -1 where there is none; a plain loop, since it sees every weight. */
-function firstNotFinite(values: Float32Array): number {
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return i;
-  return -1;
-}
-
-/** Some tied checkpoints store the matrix twice; a second one that differs would be lost. */
-function requireSame(lmHead: WeightValues, table: WeightValues, file: string): void {
-  const same = lmHead.values.length === table.values.length && lmHead.values.every((x, i) => x === table.values[i]);
-  if (!same) {
-    throw new Error(
-      `${file}: ${LM_HEAD}: expected the values of ${EMBEDDING}, since tie_word_embeddings is true, got others; ` +
-        'set tie_word_embeddings to false in config.json if the model is not tied',
-    );
-  }
 }

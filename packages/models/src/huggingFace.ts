@@ -2,9 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { readShardedSafetensors, syncDirectory, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
+import {
+  openShardedSafetensors,
+  syncDirectory,
+  type TensorToWrite,
+  writeFileAtomic,
+  writeShardedSafetensors,
+} from '@soft-tokens/tensor';
 import { architectureOf } from './architectures.js';
-import { type CausalLM, createCausalLM, type WeightValues } from './causalLM.js';
+import { type CausalLM, loadCausalLM } from './causalLM.js';
 import { readJson } from './files.js';
 import { embeddingRms } from './noiseScale.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
@@ -26,6 +32,8 @@ export type WeightType = 'F32' | 'BF16' | 'F16';
 export interface SaveOptions {
   /** The format of the weights; F32, which loses nothing, unless said otherwise. */
   dtype?: WeightType;
+  /** Bytes of weights in a file; larger models are split, as transformers reads them. 5 GB unless said otherwise. */
+  maxShardSize?: number | undefined;
   /** A model directory whose tokenizer files are copied along. */
   from?: string;
   /** The frozen noise scale, written to soft_tokens.json. */
@@ -70,9 +78,8 @@ export async function loadModel(directory: string): Promise<CausalLM> {
   const configFile = join(directory, 'config.json');
   const config = await readJson(configFile);
   const architecture = architectureOf(config, configFile);
-  architecture.parseConfig(config, configFile); // before gigabytes of weights are read
-  const weights = (await readShardedSafetensors(directory)) as Record<string, WeightValues>;
-  return createCausalLM(architecture, config, weights, { configFile, where: await weightFiles(directory) });
+  architecture.parseConfig(config, configFile); // what is wrong with it matters more than its weights
+  return loadCausalLM(architecture, config, await openShardedSafetensors(directory), { configFile });
 }
 
 /**
@@ -107,7 +114,7 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
 export async function saveModel(
   model: CausalLM,
   directory: string,
-  { dtype = 'F32', from, embeddingRms: rms }: SaveOptions = {},
+  { dtype = 'F32', maxShardSize, from, embeddingRms: rms }: SaveOptions = {},
 ): Promise<void> {
   const target = resolve(directory);
   const replaced = await requireReplaceable(target);
@@ -119,12 +126,13 @@ export async function saveModel(
     if (rms !== undefined) await writeJson(join(temporary, SOFT_TOKENS), { embeddingRms: rms });
     if (from !== undefined) await copyTokenizer(from, temporary);
     await copyFiles((replaced ?? []).filter(keepsake), target, temporary);
-    const tensors: Record<string, WeightValues> = {};
+    const tensors: [string, TensorToWrite][] = [];
     for (const [name, variable] of model.parameters) {
-      tensors[name] = { shape: variable.shape, values: (await variable.data()) as Float32Array };
+      tensors.push([name, { shape: variable.shape, values: () => variable.data<'float32'>() }]);
     }
     // transformers refuses a file that does not say which framework's layout it has.
-    await writeSafetensors(join(temporary, 'model.safetensors'), tensors, { dtype, metadata: { format: 'pt' } });
+    const metadata = { format: 'pt' };
+    await writeShardedSafetensors(temporary, Object.fromEntries(tensors), { dtype, maxShardSize, metadata });
 
     const old = beside('old');
     if (replaced) await rename(target, old);
@@ -194,15 +202,6 @@ async function readEmbeddingRms(directory: string): Promise<number | undefined> 
     throw new Error(`${file}: embeddingRms: expected a number > 0, got ${JSON.stringify(rms)}`);
   }
   return rms;
-}
-
-/** Which file of a directory holds a tensor, for errors; a single file wins over shards, as in `readShardedSafetensors`. */
-async function weightFiles(directory: string): Promise<(name: string) => string> {
-  const indexName = 'model.safetensors.index.json';
-  const single = (await readdir(directory)).includes('model.safetensors');
-  const index = single ? undefined : await readJson(join(directory, indexName));
-  const map = index?.weight_map as Record<string, string> | undefined;
-  return (name) => join(directory, map ? (map[name] ?? indexName) : 'model.safetensors');
 }
 
 function requireFit(tokenizer: Tokenizer, model: CausalLM, directory: string): void {

@@ -1,7 +1,7 @@
 export type { Architecture, Weights } from './architecture.js';
 export { architectureOf, architectures } from './architectures.js';
 export { DecoderCache } from './cache.js';
-export { type CausalLM, createCausalLM, initialWeights, type WeightValues } from './causalLM.js';
+export { type CausalLM, createCausalLM, initialWeights, loadCausalLM } from './causalLM.js';
 export { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTemplate } from './chatTemplate.js';
 export type { DecoderConfig, RawConfig } from './config.js';
 export {
@@ -17,3 +17,4 @@ export { embeddingRms, noiseScale, noiseScaleOf, type RmsKind } from './noiseSca
 export { type Qwen2Config, qwen2 } from './qwen2.js';
 export { tinyModelDirectory } from './tiny.js';
 export { createTokenizer, loadTokenizer, type Tokenizer, type TokenizerFiles } from './tokenizer.js';
+export type { WeightSource, WeightValues } from './weightSource.js';

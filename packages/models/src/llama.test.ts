@@ -2,11 +2,12 @@ import { readSafetensors, useEngine } from '@soft-tokens/tensor';
 import { eachEngine, enginesUnderTest } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
-import { createCausalLM, type WeightValues } from './causalLM.js';
+import { createCausalLM } from './causalLM.js';
 import { readJson } from './files.js';
 import { loadModel } from './huggingFace.js';
 import { llama } from './llama.js';
 import { embedded, fixture, testParity } from './test/parity.js';
+import type { WeightValues } from './weightSource.js';
 
 testParity('llama-tied', 'llama-untied-gqa', 'llama3-rope');
 

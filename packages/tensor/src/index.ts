@@ -10,11 +10,19 @@ export {
 } from './engine.js';
 export { syncDirectory, writeFileAtomic } from './io/files.js';
 export {
+  type OpenSafetensors,
+  openSafetensors,
   readSafetensors,
-  readShardedSafetensors,
   type StoredTensor,
-  writeSafetensors,
+  type TensorInfo,
 } from './io/safetensors.js';
+export { openShardedSafetensors, readShardedSafetensors } from './io/shardedSafetensors.js';
+export {
+  type TensorToWrite,
+  type WriteOptions,
+  writeSafetensors,
+  writeShardedSafetensors,
+} from './io/writeSafetensors.js';
 export { type AdamWOptions, type AdamWState, adamWStep } from './ops/adamW.js';
 export { type AttentionOptions, type AttentionPrefix, attention } from './ops/attention.js';
 export { embedding } from './ops/embedding.js';

@@ -9,9 +9,8 @@
 
 const bitsOf = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
-/** F16 bits to float32 of equal length, exactly. */
-export function widenF16(halves: Uint16Array): Float32Array {
-  const values = new Float32Array(halves.length);
+/** F16 bits to float32 of equal length, exactly; into `values` where given. */
+export function widenF16(halves: Uint16Array, values: Float32Array = new Float32Array(halves.length)): Float32Array {
   const bits = bitsOf(values);
   for (let i = 0; i < halves.length; i++) {
     const half = halves[i]!;
@@ -54,9 +53,8 @@ export function narrowF16(values: Float32Array): Uint16Array {
   return halves;
 }
 
-/** BF16 bits to float32 of equal length, exactly. */
-export function widenBF16(halves: Uint16Array): Float32Array {
-  const values = new Float32Array(halves.length);
+/** BF16 bits to float32 of equal length, exactly; into `values` where given. */
+export function widenBF16(halves: Uint16Array, values: Float32Array = new Float32Array(halves.length)): Float32Array {
   const bits = bitsOf(values);
   for (let i = 0; i < halves.length; i++) bits[i] = halves[i]! << 16;
   return values;

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readSafetensors, readShardedSafetensors, writeSafetensors } from './safetensors.js';
+import { readSafetensors } from './safetensors.js';
+import { readShardedSafetensors } from './shardedSafetensors.js';
+import { writeSafetensors } from './writeSafetensors.js';
 
 let directory = '';
 let count = 0;
@@ -311,13 +313,20 @@ describe('readShardedSafetensors', () => {
     ['a number for a file', { weight_map: { a: 1 } }, {}, /expected the name of .*got 1/],
     ['a shard that is not there', { weight_map: { a: one } }, {}, /expected a file at .*model-00001.*got ENOENT/],
     ['a tensor its shard lacks', { weight_map: { a: one, b: one } }, { [one]: { a: f32(1) } }, /"b": .*in model-00001/],
-    ['a tensor in another shard', { weight_map: { a: two, b: two } }, { ...shards, [one]: {} }, /"a": .*model-00002/],
+    [
+      'a tensor in another shard',
+      { weight_map: { a: two, b: two, c: two } },
+      { ...shards, [one]: {} },
+      /"a": .*model-00002/,
+    ],
     [
       'a tensor twice',
-      { weight_map: { a: one, b: two } },
+      { weight_map: { a: one, b: two, d: one } },
       { [one]: { a: f32(1), d: f32(4) }, [two]: { b: f32(2), d: f32(5) } },
       /model-00002.*tensor "d": .*model-00001/,
     ],
+    ['a tensor that the index lacks', { weight_map: { a: one, b: two } }, shards, /"c": expected only tensors that/],
+    ['both', { weight_map: { a: one, b: two } }, { ...shards, 'model.safetensors': {} }, /got both; remove the one/],
   ])('refuses %s', async (_, index, files, message) => {
     const path = await model(index, files as Record<string, Parameters<typeof writeSafetensors>[1]>);
     await expect(readShardedSafetensors(path)).rejects.toThrow(message);

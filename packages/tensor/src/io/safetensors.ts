@@ -8,24 +8,23 @@
 //
 // The files come from outside. A header is checked whole before memory is taken for any tensor, and no tensor can take
 // more than four times what the file holds of it.
-import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
-import { endianness } from 'node:os';
-import { join } from 'node:path';
-import { writeFileAtomic } from './files.js';
-import { narrowBF16, narrowF16, widenBF16, widenF16 } from './halfFloat.js';
-
-/** Where each stored type lands: floats in a Float32Array, integers and booleans in an Int32Array. */
-const dtypes = {
-  F32: { bytes: 4, kind: 'float' },
-  F16: { bytes: 2, kind: 'float' },
-  BF16: { bytes: 2, kind: 'float' },
-  I64: { bytes: 8, kind: 'integer' },
-  I32: { bytes: 4, kind: 'integer' },
-  U8: { bytes: 1, kind: 'integer' },
-  BOOL: { bytes: 1, kind: 'integer' },
-} as const;
-
-type Dtype = keyof typeof dtypes;
+import type { Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
+import { widenBF16, widenF16 } from './halfFloat.js';
+import {
+  CHUNK,
+  checkByteOrder,
+  type Dtype,
+  dtypes,
+  invalid,
+  isCounts,
+  isObject,
+  MAX_HEADER,
+  METADATA,
+  parseObject,
+  show,
+  sizeOf,
+} from './safetensorsFormat.js';
 
 /** A tensor as read. */
 export interface StoredTensor {
@@ -36,24 +35,74 @@ export interface StoredTensor {
   readonly values: Float32Array | Int32Array;
 }
 
+/** A stored tensor whose values are not read yet. */
+export interface TensorInfo {
+  /** How the file stores it. */
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** The file that holds it. */
+  readonly file: string;
+}
+
+/** Stored tensors: what there is, and a way to the values of each. Nothing stays open between reads. */
+export interface OpenSafetensors {
+  /** The file, or the index of several. */
+  readonly path: string;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /**
+   * The values of a tensor, in `into` where that is given: a Float32Array of a float tensor's size.
+   *
+   * @throws Error naming the file and the tensor for values that do not fit, and if the file changed since it was opened.
+   */
+  read(name: string, into?: Float32Array): Promise<Float32Array | Int32Array>;
+}
+
 interface Entry {
   readonly name: string;
   readonly dtype: Dtype;
-  readonly shape: number[];
+  readonly shape: readonly number[];
   /** Elements. */
   readonly size: number;
   readonly begin: number;
   readonly end: number;
 }
 
-const MAX_HEADER = 100_000_000; // the limit of the Rust reader, safetensors/src/tensor.rs
-const METADATA = '__metadata__';
-const CHUNK = 1 << 22; // bytes; a multiple of every element's
+/**
+ * Reads the header of a safetensors file, and lets the tensors be read one after another.
+ *
+ * @throws Error naming the file, and the tensor where one is to blame, if the file cannot be read or is not valid.
+ *
+ * ```ts
+ * const { tensors, read } = await openSafetensors('model.safetensors');
+ * for (const name of tensors.keys()) console.log(name, (await read(name)).length);
+ * ```
+ */
+export async function openSafetensors(file: string): Promise<OpenSafetensors> {
+  checkByteOrder('readSafetensors');
+  const opened = await withFile(file, async (handle, stats) => ({
+    ...(await readHeader(handle, file, stats.size)),
+    stats,
+  }));
+  const entries = new Map(opened.entries.map((entry) => [entry.name, entry]));
+  return {
+    path: file,
+    tensors: new Map(opened.entries.map(({ name, dtype, shape }) => [name, { dtype, shape, file }])),
+    read(name, into) {
+      const entry = entries.get(name);
+      if (!entry) throw new RangeError(`readSafetensors: ${file}: expected the name of a tensor, got ${show(name)}`);
+      return withFile(file, (handle, stats) => {
+        if (!isSame(stats, opened.stats))
+          throw invalid(file, name, 'the file as it was opened', 'one that has changed');
+        return readValues(handle, file, entry, opened.dataStart, into);
+      });
+    },
+  };
+}
 
 /**
  * Reads a safetensors file, tensor by tensor, so that it is in memory once.
  *
- * @throws Error naming the file, and the tensor where one is to blame, if the file cannot be read or is not valid.
+ * @throws Error as `openSafetensors` and its `read` do.
  *
  * ```ts
  * const { 'model.norm.weight': norm } = await readSafetensors('model.safetensors');
@@ -61,125 +110,44 @@ const CHUNK = 1 << 22; // bytes; a multiple of every element's
  * ```
  */
 export async function readSafetensors(file: string): Promise<Record<string, StoredTensor>> {
-  checkByteOrder('readSafetensors');
+  return readAll(await openSafetensors(file));
+}
+
+/** Every tensor of a file, or of several. */
+export async function readAll({ tensors, read }: OpenSafetensors): Promise<Record<string, StoredTensor>> {
+  const all: [string, StoredTensor][] = [];
+  for (const [name, { dtype, shape }] of tensors)
+    all.push([name, { dtype, shape: [...shape], values: await read(name) }]);
+  return Object.fromEntries(all);
+}
+
+export async function withFile<T>(file: string, use: (handle: FileHandle, stats: Stats) => Promise<T>): Promise<T> {
   const handle = await openFile(file);
   try {
     const stats = await handle.stat();
     if (!stats.isFile()) throw invalid(file, undefined, 'a file', 'something else, such as a directory');
-    const { entries, dataStart } = await readHeader(handle, file, stats.size);
-    const tensors: [string, StoredTensor][] = [];
-    for (const entry of entries) {
-      const values = await readValues(handle, file, entry, dataStart);
-      tensors.push([entry.name, { dtype: entry.dtype, shape: entry.shape, values }]);
-    }
-    return Object.fromEntries(tensors);
+    return await use(handle, stats);
   } finally {
     await handle.close();
   }
-}
-
-/**
- * Reads the checkpoint of a model directory: its `model.safetensors` or, where there is none, the shards that its
- * `model.safetensors.index.json` names. transformers looks in the same order.
- *
- * @throws Error naming the file, and the tensor where one is to blame: for the shards what `readSafetensors` throws, and
- * if the index names a file outside the directory, a tensor that its shard lacks, or shards that hold a tensor twice.
- *
- * ```ts
- * const weights = await readShardedSafetensors('Qwen2.5-0.5B');
- * ```
- */
-export async function readShardedSafetensors(directory: string): Promise<Record<string, StoredTensor>> {
-  const single = join(directory, 'model.safetensors');
-  if (await exists(single)) return readSafetensors(single);
-  const indexFile = join(directory, 'model.safetensors.index.json');
-  if (!(await exists(indexFile))) {
-    throw new Error(
-      `readShardedSafetensors: expected model.safetensors or model.safetensors.index.json in ${directory}, ` +
-        'got neither; check the path, or convert the checkpoint to safetensors',
-    );
-  }
-
-  const shardOf = await readIndex(indexFile);
-  const tensors = new Map<string, { shard: string; tensor: StoredTensor }>();
-  for (const shard of [...new Set(shardOf.values())].sort()) {
-    for (const [name, tensor] of Object.entries(await readSafetensors(join(directory, shard)))) {
-      const other = tensors.get(name)?.shard ?? shardOf.get(name) ?? shard;
-      if (other !== shard) {
-        throw invalid(join(directory, shard), name, `a tensor that is nowhere else`, `one that ${other} should hold`);
-      }
-      tensors.set(name, { shard, tensor });
-    }
-  }
-  for (const [name, shard] of shardOf) {
-    if (!tensors.has(name)) throw invalid(indexFile, name, `the tensor in ${shard}`, 'a shard without it');
-  }
-  return Object.fromEntries(Array.from(tensors, ([name, { tensor }]) => [name, tensor]));
-}
-
-/**
- * Writes a safetensors file, at once and whole (`writeFileAtomic`). Equal input gives equal bytes: tensors are ordered by
- * element size, largest first, then by name, as the Rust writer does, so that every tensor starts on a multiple of its
- * element's size.
- *
- * `dtype` says how Float32Arrays are stored (default F32); narrower ones round to nearest, ties to even. Int32Arrays are
- * stored as I32. `metadata` goes into the header; Hugging Face's readers want `{ format: 'pt' }`.
- *
- * @throws RangeError if a shape does not fit its values, a name is taken, or a finite value has no finite `dtype`; Error
- * if the file cannot be written. The file is then as it was.
- *
- * ```ts
- * const weight = { shape: [2, 3], values: new Float32Array(6) };
- * await writeSafetensors('model.safetensors', { weight }, { dtype: 'BF16', metadata: { format: 'pt' } });
- * ```
- */
-export async function writeSafetensors(
-  file: string,
-  tensors: Readonly<Record<string, { readonly shape: readonly number[]; readonly values: Float32Array | Int32Array }>>,
-  options: { readonly dtype?: 'F32' | 'F16' | 'BF16'; readonly metadata?: Readonly<Record<string, string>> } = {},
-): Promise<void> {
-  checkByteOrder('writeSafetensors');
-  const { dtype: floatType = 'F32', metadata } = options;
-  if (!['F32', 'F16', 'BF16'].includes(floatType)) {
-    throw new RangeError(`writeSafetensors: expected dtype F32, F16 or BF16, got ${floatType}; choose one of them`);
-  }
-  const ordered = Object.entries(tensors)
-    .map(([name, { shape, values }]) => {
-      const dtype: Dtype = values instanceof Int32Array ? 'I32' : floatType;
-      checkShape(name, shape, values.length);
-      return { name, dtype, shape, values, bytes: dtypes[dtype].bytes };
-    })
-    .sort((a, b) => b.bytes - a.bytes || (a.name < b.name ? -1 : 1));
-
-  const entries: [string, unknown][] = metadata ? [[METADATA, sortedTexts(metadata)]] : [];
-  let offset = 0;
-  for (const { name, dtype, shape, values, bytes } of ordered) {
-    const end = offset + values.length * bytes;
-    entries.push([name, { dtype, shape, data_offsets: [offset, end] }]);
-    offset = end;
-  }
-  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
-  const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ');
-  header.writeBigUInt64LE(BigInt(header.length - 8));
-  json.copy(header, 8);
-
-  await writeFileAtomic(
-    file,
-    (function* () {
-      yield header;
-      for (const { name, dtype, values } of ordered) yield* encode(name, dtype, values);
-    })(),
-  );
 }
 
 async function openFile(file: string): Promise<FileHandle> {
   try {
     return await open(file, 'r');
   } catch (error) {
-    const got = (error as Error).message;
+    const got = (await brokenLink(file)) ?? (error as Error).message;
     throw new Error(`readSafetensors: expected a file at ${file}, got ${got}; check the path`, { cause: error });
   }
 }
+
+/** What there is at the path of a file that cannot be opened, if it is a link: those of a cache lead to its blobs. */
+async function brokenLink(file: string): Promise<string | undefined> {
+  const link = await lstat(file).catch(() => undefined);
+  return link?.isSymbolicLink() ? `a link to ${await readlink(file)}, which cannot be opened` : undefined;
+}
+
+const isSame = (a: Stats, b: Stats) => a.size === b.size && a.mtimeMs === b.mtimeMs && a.ino === b.ino;
 
 async function readHeader(handle: FileHandle, file: string, fileSize: number) {
   if (fileSize < 8) throw invalid(file, undefined, 'at least 8 bytes', `${fileSize}`);
@@ -233,46 +201,76 @@ function toEntry(file: string, name: string, value: unknown): Entry {
   return { name, dtype: dtype as Dtype, shape, size, begin, end };
 }
 
-async function readValues(handle: FileHandle, file: string, entry: Entry, dataStart: number) {
-  const { name, dtype, size, begin, end } = entry;
-  const values = dtypes[dtype].kind === 'float' ? new Float32Array(size) : new Int32Array(size);
+async function readValues(
+  handle: FileHandle,
+  file: string,
+  { name, dtype, size, begin, end }: Entry,
+  dataStart: number,
+  into: Float32Array | undefined,
+): Promise<Float32Array | Int32Array> {
+  const values = dtypes[dtype].kind === 'integer' ? new Int32Array(size) : (into ?? new Float32Array(size));
+  if (values.length !== size) {
+    throw new RangeError(
+      `readSafetensors: into: expected an array of ${size} for ${name}, got one of ${values.length}`,
+    );
+  }
   const inPlace = dtype === 'F32' || dtype === 'I32';
-  for (let at = begin; at < end; at += CHUNK) {
-    const length = Math.min(CHUNK, end - at);
-    const first = (at - begin) / dtypes[dtype].bytes;
+  const step = Math.min(CHUNK, end - begin);
+  const chunk = inPlace ? undefined : new Uint8Array(step);
+  for (let at = begin; at < end; at += step) {
+    const length = Math.min(step, end - at);
     if (inPlace) {
-      await readInto(handle, file, dataStart + at, new Uint8Array(values.buffer, at - begin, length));
+      await readInto(
+        handle,
+        file,
+        dataStart + at,
+        new Uint8Array(values.buffer, values.byteOffset + at - begin, length),
+      );
     } else {
-      const { buffer } = await readBytes(handle, file, dataStart + at, length);
-      values.set(decode(file, name, dtype, buffer), first);
+      await readInto(handle, file, dataStart + at, chunk!.subarray(0, length));
+      const first = (at - begin) / dtypes[dtype].bytes;
+      const part = values.subarray(first, first + length / dtypes[dtype].bytes);
+      decode(file, name, dtype, chunk!.buffer, part);
     }
   }
   return values;
 }
 
-function decode(file: string, name: string, dtype: Exclude<Dtype, 'F32' | 'I32'>, buffer: ArrayBuffer) {
+/** Decodes as many elements of `buffer` as `values` takes. */
+function decode(
+  file: string,
+  name: string,
+  dtype: Exclude<Dtype, 'F32' | 'I32'>,
+  buffer: ArrayBuffer,
+  values: Float32Array | Int32Array,
+): void {
+  const { length } = values;
   switch (dtype) {
     case 'F16':
-      return widenF16(new Uint16Array(buffer));
+      widenF16(new Uint16Array(buffer, 0, length), values as Float32Array);
+      break;
     case 'BF16':
-      return widenBF16(new Uint16Array(buffer));
+      widenBF16(new Uint16Array(buffer, 0, length), values as Float32Array);
+      break;
     case 'U8':
-      return new Uint8Array(buffer);
+      values.set(new Uint8Array(buffer, 0, length));
+      break;
     case 'BOOL': {
-      const bytes = new Uint8Array(buffer);
+      const bytes = new Uint8Array(buffer, 0, length);
       const wrong = bytes.find((byte) => byte > 1);
       if (wrong !== undefined) throw invalid(file, name, 'BOOL values 0 or 1', `${wrong}`);
-      return bytes;
+      values.set(bytes);
+      break;
     }
     case 'I64':
-      return Int32Array.from(new BigInt64Array(buffer), (value) => {
+      new BigInt64Array(buffer, 0, length).forEach((value, i) => {
         if (BigInt.asIntN(32, value) !== value) throw invalid(file, name, 'I64 values that fit in 32 bits', `${value}`);
-        return Number(value);
+        values[i] = Number(value);
       });
   }
 }
 
-async function readBytes(handle: FileHandle, file: string, position: number, length: number) {
+export async function readBytes(handle: FileHandle, file: string, position: number, length: number) {
   const bytes = new Uint8Array(length);
   await readInto(handle, file, position, bytes);
   return bytes;
@@ -286,141 +284,7 @@ async function readInto(handle: FileHandle, file: string, position: number, byte
   }
 }
 
-/** The shard of each tensor, from model.safetensors.index.json. */
-async function readIndex(file: string): Promise<Map<string, string>> {
-  const { size } = await stat(file);
-  if (size > MAX_HEADER) throw invalid(file, undefined, `an index of at most ${MAX_HEADER} bytes`, `${size}`);
-  const { weight_map: map } = parseObject(file, await readFile(file));
-  if (!isObject(map)) throw invalid(file, undefined, 'an object under the key weight_map', show(map));
-  const shardOf = new Map<string, string>();
-  for (const [name, shard] of Object.entries(map)) {
-    // A plain name only: the index must not lead out of its directory.
-    if (typeof shard !== 'string' || !/^[^/\\:\0]+\.safetensors$/.test(shard)) {
-      throw invalid(file, name, 'the name of a .safetensors file in the same directory', show(shard));
-    }
-    shardOf.set(name, shard);
-  }
-  return shardOf;
-}
-
-function parseObject(file: string, bytes: Uint8Array): Record<string, unknown> {
-  let text: string;
-  let value: unknown;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    value = JSON.parse(text);
-  } catch (error) {
-    throw invalid(file, undefined, 'JSON in UTF-8', show((error as Error).message));
-  }
-  if (!isObject(value)) throw invalid(file, undefined, 'a JSON object', show(value));
-  const twice = findDuplicateKey(text);
-  if (twice !== undefined) throw invalid(file, twice, 'the key once', 'it twice');
-  return value;
-}
-
-/** The first key that an object of the valid JSON `text` has twice: JSON.parse keeps the last and says nothing. */
-function findDuplicateKey(text: string): string | undefined {
-  const open: Set<string>[] = [];
-  for (let i = 0; i < text.length; i++) {
-    const character = text[i];
-    // An array holds no keys; its set only keeps the brackets paired.
-    if (character === '{' || character === '[') open.push(new Set());
-    else if (character === '}' || character === ']') open.pop();
-    else if (character === '"') {
-      const start = i;
-      for (i++; text[i] !== '"'; i++) if (text[i] === '\\') i++;
-      let next = i + 1;
-      while (' \t\r\n'.includes(text[next] ?? '.')) next++;
-      if (text[next] !== ':') continue;
-      const key: string = JSON.parse(text.slice(start, i + 1));
-      const keys = open.at(-1)!;
-      if (keys.has(key)) return key;
-      keys.add(key);
-    }
-  }
-  return undefined;
-}
-
-function* encode(name: string, dtype: Dtype, values: Float32Array | Int32Array): Generator<Uint8Array> {
-  const step = CHUNK / 4;
-  for (let at = 0; at < values.length; at += step) {
-    const part = values.subarray(at, at + step);
-    const stored = dtype === 'F16' || dtype === 'BF16' ? narrow(name, dtype, part as Float32Array, at) : part;
-    yield new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
-  }
-}
-
-function narrow(name: string, dtype: 'F16' | 'BF16', values: Float32Array, first: number): Uint16Array {
-  const halves = dtype === 'F16' ? narrowF16(values) : narrowBF16(values);
-  const infinity = dtype === 'F16' ? 0x7c00 : 0x7f80;
-  const lost = halves.findIndex((half, i) => (half & 0x7fff) === infinity && Number.isFinite(values[i]));
-  if (lost < 0) return halves;
-  throw new RangeError(
-    `writeSafetensors: tensor ${show(name)}: expected finite values within ${dtype}, ` +
-      `got ${values[lost]} at element ${first + lost}; write it as F32`,
-  );
-}
-
-function checkShape(name: string, shape: readonly number[], length: number): void {
-  if (name === METADATA) {
-    throw new RangeError(
-      `writeSafetensors: expected names of tensors, got ${METADATA}; rename it: the format takes it`,
-    );
-  }
-  if (isCounts(shape) && sizeOf(shape) === length) return;
-  throw new RangeError(
-    `writeSafetensors: tensor ${show(name)}: expected a shape of ${length} elements, got ${show(shape)}; ` +
-      'give each dimension as an integer from 0 on',
-  );
-}
-
-function sortedTexts(metadata: Readonly<Record<string, string>>): Record<string, string> {
-  const entries = Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1));
-  for (const [key, value] of entries) {
-    if (typeof value === 'string') continue;
-    throw new RangeError(`writeSafetensors: expected text as metadata ${show(key)}, got ${show(value)}; use String()`);
-  }
-  return Object.fromEntries(entries);
-}
-
 function checkMetadata(file: string, value: unknown): void {
   if (isObject(value) && Object.values(value).every((text) => typeof text === 'string')) return;
   throw invalid(file, METADATA, 'an object of texts', show(value));
-}
-
-/** The formats store little-endian; so does every machine Node has prebuilt releases for but IBM's. */
-function checkByteOrder(where: string): void {
-  if (endianness() === 'LE') return;
-  throw new Error(`${where}: expected a little-endian machine, got a big-endian one; use another machine`);
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return false;
-      throw error;
-    },
-  );
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const isCounts = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
-
-/** The number of elements; an unsafe product stays one, and equals no length. */
-const sizeOf = (shape: readonly number[]) =>
-  shape.includes(0) ? 0 : shape.reduce((product, dimension) => product * dimension, 1);
-
-/** A value from the file as one short line. */
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
-}
-
-function invalid(file: string, tensor: string | undefined, expected: string, got: string): Error {
-  const place = tensor === undefined ? file : `${file}: tensor ${show(tensor)}`;
-  return new Error(`readSafetensors: ${place}: expected ${expected}, got ${got}; fetch or write the file again`);
 }
