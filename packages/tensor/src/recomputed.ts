@@ -1,7 +1,7 @@
 // Activations computed twice instead of kept.
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensors } from './ops/fused.js';
-import { leanTape, type TapeNode, tapeState } from './tape.js';
+import { leanTape, record, type TapeNode, tapeState } from './tape.js';
 
 /**
  * y = f(x), of which a gradient keeps nothing but x: the backward pass computes f again, and only then what it needs of
@@ -25,16 +25,14 @@ export function recomputed<X extends Tensors, Y extends Tensors>(f: (x: X) => Y,
   const saved = Object.fromEntries(Object.entries(x).map(([name, of]) => [name, tf.keep(tf.clone(of))])) as X;
   const variableInputs = Object.fromEntries(variables.map((variable) => [`variable ${variable.name}`, variable]));
   const outputNames = Object.keys(y);
-  const state = tapeState();
-  // Not by tf.customGrad, which knows but one output.
-  state.activeTape!.push({
-    id: state.nextTapeNodeId++,
+  record({
     kernelName: 'Recomputed',
     inputs: { ...differentiable(x), ...variableInputs },
     outputs: Object.values(y),
     saved: Object.values(saved),
-    gradient(dys) {
-      const inputs = { ...differentiable(saved), ...variableInputs };
+    gradient(dys, wanted) {
+      const all = Object.entries({ ...differentiable(saved), ...variableInputs });
+      const inputs = Object.fromEntries(all.filter(([name]) => wanted.has(name)));
       const gradients = gradientsOf(() => {
         const again = f(saved);
         return withGradients(

@@ -9,8 +9,11 @@ export interface TapeNode {
   /** Copies of tensors (of the same memory) that the gradient reads; kept until the backward pass has ended. */
   saved: tf.Tensor[];
   outputs: tf.Tensor[];
-  /** Gradients of the inputs from those of the outputs, `null` for an output that nothing depends on. */
-  gradient?: (dys: (tf.Tensor | null)[]) => Record<string, () => tf.Tensor>;
+  /**
+   * Gradients of the inputs from those of the outputs, `null` for an output that nothing depends on. Called as a method of
+   * a copy of the node, whose `inputs` are those that lead to what the gradient is taken in.
+   */
+  gradient?: (this: TapeNode, dys: (tf.Tensor | null)[]) => Record<string, () => tf.Tensor>;
 }
 
 /** Where tfjs stands in recording: tfjs-core/src/engine.ts, tfjs 4.22. */
@@ -20,9 +23,40 @@ export interface TapeState {
   /** Forward passes of gradients that are running, one within another; 0 in a backward pass. */
   gradientDepth: number;
   nextTapeNodeId: number;
+  /** Kernels that are running, one within another: what they call is not recorded. */
+  kernelDepth: number;
 }
 
 export const tapeState = (): TapeState => tf.engine().state as unknown as TapeState;
+
+/** An operation for the tape. */
+export interface Recorded extends Omit<TapeNode, 'id' | 'gradient'> {
+  /** Gradients of the inputs that are `wanted`; those of the others, frozen weights and constants, are never asked for. */
+  gradient(dys: (tf.Tensor | null)[], wanted: ReadonlySet<string>): Record<string, () => tf.Tensor>;
+}
+
+/** Puts an operation on the tape: unlike `tf.customGrad`, with any number of outputs and with what of the gradient is wanted. */
+export function record({ gradient, ...node }: Recorded): void {
+  const state = tapeState();
+  state.activeTape!.push({
+    ...node,
+    id: state.nextTapeNodeId++,
+    gradient(dys) {
+      return gradient(dys, new Set(Object.keys(this.inputs)));
+    },
+  });
+}
+
+/** Runs `f` with nothing recorded, as tfjs runs a kernel. */
+export function unrecorded<R>(f: () => R): R {
+  const state = tapeState();
+  state.kernelDepth++;
+  try {
+    return f();
+  } finally {
+    state.kernelDepth--;
+  }
+}
 
 /** Operations of whose saved tensors the gradient reads nothing but the shape. */
 const shapeOnly = new Set(['Add', 'Sub', 'Reshape', 'ExpandDims', 'Concat', 'Slice', 'PadV2', 'Sum']);
@@ -50,13 +84,13 @@ export function leanTape<R>(f: () => R): R {
       if (shapeOnly.has(node.kernelName)) tf.dispose(node.saved);
       const { gradient, inputs, outputs, saved } = node;
       if (!gradient) continue;
-      node.gradient = (dys) => {
-        if (tapeState().gradientDepth > 0) return gradient(dys);
+      node.gradient = function (this: TapeNode, dys) {
+        if (tapeState().gradientDepth > 0) return gradient.call(this, dys);
         freeLast();
         // The gradient of the end itself is the caller's: no node gave it.
         const read = [...saved, ...dys.flatMap((dy, i) => (dy && given.has(outputs[i]!.id) ? [dy] : []))];
         const own = owner();
-        const gradients = Object.entries(gradient(dys));
+        const gradients = Object.entries(gradient.call(this, dys));
         const unread = new Map(isEager(node) ? gradients : []);
         const added: tf.Tensor[] = [];
         freeLast = () => tf.dispose([...[...unread.values()].flatMap((of) => own.made(of())), ...read, ...added]);

@@ -5,6 +5,8 @@
 //   mixture:         m = p E,   dp = E dm,   dz = p (dp - Σ p dp) / τ,   dE = pᵀ dm
 //   dh = dz W,   dW = dzᵀ h
 //
+// The gradients [V, d] and [V, e] are made where a number asks for them: those of weights that are not trained are not.
+//
 // Rows go through in chunks; of [N, V] nothing more is held than a chunk's rows in the scratch, and the backward pass computes the
 // logits again. A row's sums run in sixteen lanes by the id mod 16, so its value does not depend on the rows beside it.
 // Letters: N rows, d hidden size, V vocabulary size, e embedding size, C rows of a chunk, S the distance of rows in the scratch
@@ -86,7 +88,7 @@ static void headLogProb(Arrays arrays, Numbers numbers) {
   });
 }
 
-/** dy [N], hidden, W, ids, scratch [C, S], dhidden [N, d], dW [V, d]: N, d, V, e (unused), C, S, τ. */
+/** dy [N], hidden, W, ids, scratch [C, S], dhidden [N, d], dW [V, d]: N, d, V, e (unused), C, S, τ, whether dW. */
 static void headLogProbGrad(Arrays arrays, Numbers numbers) {
   const HeadSizes z(numbers);
   const auto* dy = static_cast<const float*>(arrays[0]);
@@ -95,8 +97,8 @@ static void headLogProbGrad(Arrays arrays, Numbers numbers) {
   const auto* ids = static_cast<const int32_t*>(arrays[3]);
   auto* logits = static_cast<float*>(arrays[4]);
   auto* dhidden = static_cast<float*>(arrays[5]);
-  auto* dW = static_cast<float*>(arrays[6]);
-  if (z.N == 0) std::memset(dW, 0, static_cast<size_t>(z.V * z.d) * 4);
+  auto* dW = numbers[7] != 0 ? static_cast<float*>(arrays[6]) : nullptr;
+  if (z.N == 0 && dW) std::memset(dW, 0, static_cast<size_t>(z.V * z.d) * 4);
   forChunks(z, [=](int64_t first, int64_t rows) {
     gemm(hidden + first * z.d, z.d, false, {w, z.d, Form::TRANSPOSED}, logits, z.S, rows, z.V, z.d, false);
     parallelFor(rows, 12 * z.V, [=](int64_t begin, int64_t end) {
@@ -113,7 +115,7 @@ static void headLogProbGrad(Arrays arrays, Numbers numbers) {
       }
     });
     gemm(logits, z.S, false, {w, z.d, Form::PLAIN}, dhidden + first * z.d, z.d, rows, z.d, z.V, false);
-    gemm(logits, z.S, true, {hidden + first * z.d, z.d, Form::PLAIN}, dW, z.d, z.V, z.d, rows, first > 0);
+    if (dW) gemm(logits, z.S, true, {hidden + first * z.d, z.d, Form::PLAIN}, dW, z.d, z.V, z.d, rows, first > 0);
   });
 }
 
@@ -134,7 +136,7 @@ static void headMixture(Arrays arrays, Numbers numbers) {
   });
 }
 
-/** dm [N, e], hidden, W, E, scratch [2, C, S], dhidden, dW [V, d], dE [V, e]: N, d, V, e, C, S, τ. */
+/** dm [N, e], hidden, W, E, scratch [2, C, S], dhidden, dW [V, d], dE [V, e]: N, d, V, e, C, S, τ, whether dW, whether dE. */
 static void headMixtureGrad(Arrays arrays, Numbers numbers) {
   const HeadSizes z(numbers);
   const auto* dm = static_cast<const float*>(arrays[0]);
@@ -144,12 +146,10 @@ static void headMixtureGrad(Arrays arrays, Numbers numbers) {
   auto* logits = static_cast<float*>(arrays[4]);
   float* const slopes = logits + z.C * z.S;
   auto* dhidden = static_cast<float*>(arrays[5]);
-  auto* dW = static_cast<float*>(arrays[6]);
-  auto* dE = static_cast<float*>(arrays[7]);
-  if (z.N == 0) {
-    std::memset(dW, 0, static_cast<size_t>(z.V * z.d) * 4);
-    std::memset(dE, 0, static_cast<size_t>(z.V * z.e) * 4);
-  }
+  auto* dW = numbers[7] != 0 ? static_cast<float*>(arrays[6]) : nullptr;
+  auto* dE = numbers[8] != 0 ? static_cast<float*>(arrays[7]) : nullptr;
+  if (z.N == 0 && dW) std::memset(dW, 0, static_cast<size_t>(z.V * z.d) * 4);
+  if (z.N == 0 && dE) std::memset(dE, 0, static_cast<size_t>(z.V * z.e) * 4);
   forChunks(z, [=](int64_t first, int64_t rows) {
     gemm(hidden + first * z.d, z.d, false, {w, z.d, Form::TRANSPOSED}, logits, z.S, rows, z.V, z.d, false);
     gemm(dm + first * z.e, z.e, false, {embedding, z.e, Form::TRANSPOSED}, slopes, z.S, rows, z.V, z.e, false);
@@ -169,8 +169,8 @@ static void headMixtureGrad(Arrays arrays, Numbers numbers) {
       }
     });
     gemm(slopes, z.S, false, {w, z.d, Form::PLAIN}, dhidden + first * z.d, z.d, rows, z.d, z.V, false);
-    gemm(slopes, z.S, true, {hidden + first * z.d, z.d, Form::PLAIN}, dW, z.d, z.V, z.d, rows, first > 0);
-    gemm(logits, z.S, true, {dm + first * z.e, z.e, Form::PLAIN}, dE, z.e, z.V, z.e, rows, first > 0);
+    if (dW) gemm(slopes, z.S, true, {hidden + first * z.d, z.d, Form::PLAIN}, dW, z.d, z.V, z.d, rows, first > 0);
+    if (dE) gemm(logits, z.S, true, {dm + first * z.e, z.e, Form::PLAIN}, dE, z.e, z.V, z.e, rows, first > 0);
   });
 }
 
@@ -194,7 +194,7 @@ static inline std::vector<double> softmaxDefinition(const HeadSizes& z, double t
   return p;
 }
 
-/** dh = dz W, dW = dzᵀ h; dz [N, V]. */
+/** dh = dz W, dW = dzᵀ h unless `dW` is null; dz [N, V]. */
 static inline void logitsGradDefinition(const HeadSizes& z, const std::vector<double>& dz, const float* hidden, const float* w, float* dhidden,
                                         float* dW) {
   std::vector<double> dh(static_cast<size_t>(z.N * z.d)), dw(static_cast<size_t>(z.V * z.d));
@@ -205,7 +205,7 @@ static inline void logitsGradDefinition(const HeadSizes& z, const std::vector<do
         dw[static_cast<size_t>(v * z.d + i)] += dz[static_cast<size_t>(n * z.V + v)] * hidden[n * z.d + i];
       }
   for (size_t i = 0; i < dh.size(); i++) dhidden[i] = static_cast<float>(dh[i]);
-  for (size_t i = 0; i < dw.size(); i++) dW[i] = static_cast<float>(dw[i]);
+  for (size_t i = 0; dW && i < dw.size(); i++) dW[i] = static_cast<float>(dw[i]);
 }
 
 [[maybe_unused]] static void headLogProbDefinition(Arrays arrays, Numbers numbers) {
@@ -231,7 +231,7 @@ static inline void logitsGradDefinition(const HeadSizes& z, const std::vector<do
     const std::vector<double> p = softmaxDefinition(z, numbers[6], hidden, {w, z.d, Form::TRANSPOSED}, n);
     for (int64_t v = 0; v < z.V; v++) dz.push_back(((v == ids[n] ? 1 : 0) - p[static_cast<size_t>(v)]) * dy[n] / numbers[6]);
   }
-  logitsGradDefinition(z, dz, hidden, w, static_cast<float*>(arrays[5]), static_cast<float*>(arrays[6]));
+  logitsGradDefinition(z, dz, hidden, w, static_cast<float*>(arrays[5]), numbers[7] != 0 ? static_cast<float*>(arrays[6]) : nullptr);
 }
 
 [[maybe_unused]] static void headMixtureDefinition(Arrays arrays, Numbers numbers) {
@@ -270,8 +270,8 @@ static inline void logitsGradDefinition(const HeadSizes& z, const std::vector<do
     }
     for (size_t v = 0; v < p.size(); v++) dz.push_back(p[v] * (dp[v] - mean) / numbers[6]);
   }
-  logitsGradDefinition(z, dz, hidden, w, static_cast<float*>(arrays[5]), static_cast<float*>(arrays[6]));
-  for (size_t i = 0; i < dEmbedding.size(); i++) dE[i] = static_cast<float>(dEmbedding[i]);
+  logitsGradDefinition(z, dz, hidden, w, static_cast<float*>(arrays[5]), numbers[7] != 0 ? static_cast<float*>(arrays[6]) : nullptr);
+  for (size_t i = 0; numbers[8] != 0 && i < dEmbedding.size(); i++) dE[i] = static_cast<float>(dEmbedding[i]);
 }
 
 }  // namespace ISA

@@ -38,21 +38,22 @@ static void rmsNorm(Arrays arrays, Numbers numbers) {
   });
 }
 
-/** dy, x, weight, dx, dw: rows, d, eps. */
+/** dy, x, weight, dx, dw: rows, d, eps, whether dw: that of a weight that is not trained is not made. */
 static void rmsNormGrad(Arrays arrays, Numbers numbers) {
   const float *dy = floatsAt(arrays, 0), *x = floatsAt(arrays, 1), *weight = floatsAt(arrays, 2);
   float *dx = floatsAt(arrays, 3), *dw = floatsAt(arrays, 4);
   const int64_t rows = integerAt(numbers, 0), d = integerAt(numbers, 1);
   const double eps = numbers[2];
+  const bool wantsDw = numbers[3] != 0;
   const int64_t blocks = (rows + RMS_NORM_BLOCK - 1) / RMS_NORM_BLOCK;
   // dw of each block, [blocks, d]: made in the pass that makes dx, so that dy and x are read from memory once.
   thread_local std::vector<float> scratch;
-  if (static_cast<int64_t>(scratch.size()) < blocks * d) scratch.resize(static_cast<size_t>(blocks * d));
+  if (wantsDw && static_cast<int64_t>(scratch.size()) < blocks * d) scratch.resize(static_cast<size_t>(blocks * d));
   float* const partial = scratch.data();
   parallelFor(blocks, 3 * RMS_NORM_BLOCK * d, [=](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; block++) {
-      float* const blockDw = partial + block * d;
-      std::memset(blockDw, 0, static_cast<size_t>(d) * sizeof(float));
+      float* const blockDw = wantsDw ? partial + block * d : nullptr;
+      if (wantsDw) std::memset(blockDw, 0, static_cast<size_t>(d) * sizeof(float));
       const int64_t last = (block + 1) * RMS_NORM_BLOCK < rows ? (block + 1) * RMS_NORM_BLOCK : rows;
       for (int64_t row = block * RMS_NORM_BLOCK; row < last; row++) {
         const float *rowDy = dy + row * d, *rowX = x + row * d;
@@ -68,13 +69,13 @@ static void rmsNormGrad(Arrays arrays, Numbers numbers) {
         const V mean = splat(static_cast<float>(static_cast<double>(s) * sum(products) / static_cast<double>(d)));
         forLanes(0, d, [&](int64_t i, int n) {
           const V g = loadUpTo(rowDy + i, n), xHat = loadUpTo(rowX + i, n) * scale;
-          const V total = fma(g, xHat, loadUpTo(blockDw + i, n));
+          if (wantsDw) storeUpTo(blockDw + i, fma(g, xHat, loadUpTo(blockDw + i, n)), n);
           storeUpTo(to + i, fma(-xHat, mean, g * loadUpTo(weight + i, n)) * scale, n);
-          storeUpTo(blockDw + i, total, n);
         });
       }
     }
   });
+  if (!wantsDw) return;
   parallelLanes(d, blocks, [=](int64_t i, int n) {
     V total = splat(0);
     for (int64_t block = 0; block < blocks; block++) total += loadUpTo(partial + block * d + i, n);
@@ -113,7 +114,7 @@ static void rmsNormGrad(Arrays arrays, Numbers numbers) {
       total[static_cast<size_t>(i)] += dy[i] * xHat;
     }
   }
-  for (int64_t i = 0; i < d; i++) dw[i] = static_cast<float>(total[static_cast<size_t>(i)]);
+  for (int64_t i = 0; numbers[3] != 0 && i < d; i++) dw[i] = static_cast<float>(total[static_cast<size_t>(i)]);
 }
 
 }  // namespace ISA

@@ -9,11 +9,12 @@ struct Norm {
   int64_t rows, d;
   Floats x, weight, dy;
   double eps = 1e-6;
+  bool wantsDw = true;
 
   Norm(Random& random, int64_t rows, int64_t d) : rows(rows), d(d), x(random.normals(rows * d)), weight(random.normals(d)), dy(random.normals(rows * d)) {}
 
   Call forward() const { return {"rmsNorm", {x, weight, Out{rows * d}}, {double(rows), double(d), eps}}; }
-  Call grad() const { return {"rmsNormGrad", {dy, x, weight, Out{rows * d}, Out{d}}, {double(rows), double(d), eps}}; }
+  Call grad() const { return {"rmsNormGrad", {dy, x, weight, Out{rows * d}, Out{wantsDw ? d : 0}}, {double(rows), double(d), eps, double(wantsDw)}}; }
   Norm part(int64_t from, int64_t count) const {
     Norm some = *this;
     some.rows = count, some.x = rowsOf(x, d, from, count), some.dy = rowsOf(dy, d, from, count);
@@ -146,6 +147,10 @@ TEST(rmsNormGrad) {
   const auto whole = runAll(all.grad());
   for (const int64_t row : {0, 30, 64})
     checkSameBits(text("dx of row %d", int(row)), whole, {0, row * all.d, all.d}, runAll(all.part(row, 1).grad()), {0, 0, all.d});
+
+  Norm frozen = all;
+  frozen.wantsDw = false;
+  checkSameBits("dx without dw", whole, {0, 0, all.rows * all.d}, runAll(frozen.grad()), {0, 0, all.rows * all.d});
 
   Norm n(random, 3, 5);
   n.x = random.grid(15), n.weight = random.grid(5), n.eps = 0.1;

@@ -11,6 +11,7 @@ struct Head {
   double temperature;
   int64_t C = 64;
   Form form = TRANSPOSED;
+  bool wantsW = true, wantsE = true;
   Floats hidden, W, E, dy, dm;
   Ints ids;
 
@@ -21,6 +22,10 @@ struct Head {
   Ints idsOf(int64_t from, int64_t rows) const { return {ids.begin() + from, ids.begin() + from + rows}; }
   /** n rows by chunks of C. */
   Doubles sizes(int64_t n) const { return {double(n), double(d), double(V), double(e), double(C), double(S()), temperature, double(form)}; }
+  /** The same for a gradient. */
+  Doubles gradSizes(int64_t n) const {
+    return {double(n), double(d), double(V), double(e), double(C), double(S()), temperature, double(wantsW), double(wantsE)};
+  }
   int64_t S() const { return V + 5; }
   Scratch scratch(int64_t copies = 1) const { return {copies * C * S()}; }
   /** W, transposed [V, d], or packed. */
@@ -34,14 +39,16 @@ struct Head {
   }
   Call logProbGrad(int64_t from, int64_t n) const {
     return {"headLogProbGrad",
-            {rowsOf(dy, 1, from, n), rowsOf(hidden, d, from, n), W, idsOf(from, n), scratch(), Out{n * d}, Out{V * d}}, sizes(n)};
+            {rowsOf(dy, 1, from, n), rowsOf(hidden, d, from, n), W, idsOf(from, n), scratch(), Out{n * d}, Out{wantsW ? V * d : 0}},
+            gradSizes(n)};
   }
   Call mixture(int64_t from, int64_t n) const {
     return {"headMixture", {rowsOf(hidden, d, from, n), w(), E, scratch(), Out{n * e}}, sizes(n)};
   }
   Call mixtureGrad(int64_t from, int64_t n) const {
     return {"headMixtureGrad",
-            {rowsOf(dm, e, from, n), rowsOf(hidden, d, from, n), W, E, scratch(2), Out{n * d}, Out{V * d}, Out{V * e}}, sizes(n)};
+            {rowsOf(dm, e, from, n), rowsOf(hidden, d, from, n), W, E, scratch(2), Out{n * d}, Out{wantsW ? V * d : 0}, Out{wantsE ? V * e : 0}},
+            gradSizes(n)};
   }
 };
 
@@ -186,12 +193,31 @@ TEST(headLogProb) {
   checkRows(&Head::logProb, [](const Head&) { return int64_t{1}; });
 }
 
+namespace {
+
+/** Without the gradients of frozen weights the others have the same bits. */
+template <class Grad>
+void checkFrozen(const Head& h, Grad grad) {
+  const auto all = runAll((h.*grad)(0, h.N));
+  for (const bool wantsW : {false, true}) {
+    Head frozen = h;
+    frozen.wantsW = wantsW, frozen.wantsE = !wantsW;
+    const auto some = runAll((frozen.*grad)(0, h.N));
+    checkSameBits("dhidden, weights frozen", all, {0, 0, h.N * h.d}, some, {0, 0, h.N * h.d});
+    if (wantsW) checkSameBits("dW, E frozen", all, {1, 0, h.V * h.d}, some, {1, 0, h.V * h.d});
+    else if (all.front().size() > 2) checkSameBits("dE, W frozen", all, {2, 0, h.V * h.e}, some, {2, 0, h.V * h.e});
+  }
+}
+
+}  // namespace
+
 TEST(headLogProbGrad) {
   forHeads(true, [](const std::string& label, const Head& h, const HeadBounds& bounds) {
     check(label, h.logProbGrad(0, h.N), {bounds.dhidden, bounds.dW});
   });
   checkRows(&Head::logProbGrad, [](const Head& h) { return h.d; });
   Random random(6);
+  checkFrozen(Head(random, 70, 17, 33, 9, 0.7), &Head::logProbGrad);
   const Head h = smooth(random);
   const Outputs gradients = define(h.logProbGrad(0, h.N));
   checkGradient("dhidden", h.hidden, lossOf(h, &Head::hidden, &Head::logProb, h.dy), gradients[0].values());
@@ -209,6 +235,7 @@ TEST(headMixtureGrad) {
   });
   checkRows(&Head::mixtureGrad, [](const Head& h) { return h.d; });
   Random random(7);
+  checkFrozen(Head(random, 70, 17, 33, 9, 0.7), &Head::mixtureGrad);
   const Head h = smooth(random);
   const Outputs gradients = define(h.mixtureGrad(0, h.N));
   checkGradient("dhidden", h.hidden, lossOf(h, &Head::hidden, &Head::mixture, h.dm), gradients[0].values());

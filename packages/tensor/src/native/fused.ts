@@ -1,6 +1,6 @@
 // The fused operations of src/ops by C++ kernels; the order of arrays and numbers is that of native/ops.
 import * as tf from '@tensorflow/tfjs-core';
-import { type NativeBackend, type Operand, PLAIN, type Run, TRANSPOSED } from './backend.js';
+import { type Call, type NativeBackend, type Operand, PLAIN, type Run, TRANSPOSED } from './backend.js';
 
 const width = ({ shape }: tf.TensorInfo): number => shape.at(-1) ?? 1;
 const size = ({ shape }: tf.TensorInfo): number => tf.util.sizeFromShape(shape);
@@ -22,6 +22,24 @@ function transposed(backend: NativeBackend, weight: tf.TensorInfo, rows: number)
   return { values: backend.floats(weight), form: TRANSPOSED };
 }
 
+/** Whether the gradient of an input is wanted: of a frozen weight it is not, and its place in the results is left out. */
+const wants = ({ unwanted }: Record<string, unknown>, name: string): boolean =>
+  !(unwanted as string[] | undefined)?.includes(name);
+
+/** The outputs that are wanted, in their order; one that was made all the same goes. */
+const wanted = ({ attrs, backend }: Call, outputs: Record<string, tf.TensorInfo | undefined>): tf.TensorInfo[] =>
+  Object.entries(outputs).flatMap(([name, output]) => {
+    if (output && wants(attrs, name)) return [output];
+    if (output) backend.disposeIntermediateTensorInfo(output);
+    return [];
+  });
+
+/** The values of an output; for one that is not made something to pass in its place. */
+const written = (backend: NativeBackend, output: tf.TensorInfo | undefined): Float32Array =>
+  output ? backend.floats(output) : nothing;
+
+const nothing = new Float32Array(0);
+
 /** Logits that the head's kernels hold at a time: 128 MB. */
 const CHUNK = 2 ** 25;
 
@@ -41,13 +59,21 @@ export const fusedKernels: Record<string, Run> = {
     kernels.matMul!([backend.floats(x!), values, backend.floats(y)], [M, N, K, 0, form]);
     return y;
   },
-  LinearGrad({ inputs: { dy, x, weight }, backend, kernels }) {
+  LinearGrad({ inputs: { dy, x, weight }, attrs, backend, kernels }) {
     const [M, K] = x!.shape as [number, number];
     const N = weight!.shape[0]!;
-    const [dx, dw] = [backend.output([M, K]), backend.output([N, K])];
-    kernels.matMul!([backend.floats(dy!), backend.floats(weight!), backend.floats(dx)], [M, K, N, 0, PLAIN]);
-    kernels.matMul!([backend.floats(dy!), backend.floats(x!), backend.floats(dw)], [N, K, M, 1, PLAIN]);
-    return [dx, dw];
+    const outputs: tf.TensorInfo[] = [];
+    if (wants(attrs, 'x')) {
+      const dx = backend.output([M, K]);
+      kernels.matMul!([backend.floats(dy!), backend.floats(weight!), backend.floats(dx)], [M, K, N, 0, PLAIN]);
+      outputs.push(dx);
+    }
+    if (wants(attrs, 'weight')) {
+      const dw = backend.output([N, K]);
+      kernels.matMul!([backend.floats(dy!), backend.floats(x!), backend.floats(dw)], [N, K, M, 1, PLAIN]);
+      outputs.push(dw);
+    }
+    return outputs;
   },
   RmsNorm({ inputs: { x, weight }, attrs, backend, kernels }) {
     const y = backend.output(x!.shape);
@@ -58,14 +84,17 @@ export const fusedKernels: Record<string, Run> = {
     );
     return y;
   },
-  RmsNormGrad({ inputs: { dy, x, weight }, attrs, backend, kernels }) {
-    const [dx, dw] = [backend.output(x!.shape), backend.output(weight!.shape)];
+  RmsNormGrad(call) {
+    const { inputs, attrs, backend, kernels } = call;
+    const { dy, x, weight } = inputs;
+    const dx = backend.output(x!.shape);
+    const dw = wants(attrs, 'weight') ? backend.output(weight!.shape) : undefined;
     const d = width(x!);
     kernels.rmsNormGrad!(
-      [dy!, x!, weight!, dx, dw].map((tensor) => backend.floats(tensor)),
-      [size(x!) / d, d, attrs.eps as number],
+      [...[dy!, x!, weight!, dx].map((tensor) => backend.floats(tensor)), written(backend, dw)],
+      [size(x!) / d, d, attrs.eps as number, Number(dw !== undefined)],
     );
-    return [dx, dw];
+    return wanted(call, { x: dx, weight: dw });
   },
   SwiGlu({ inputs: { gate, up }, backend, kernels }) {
     const y = backend.output(gate!.shape);
@@ -115,23 +144,26 @@ export const fusedKernels: Record<string, Run> = {
     );
     return y;
   },
-  HeadLogProbGrad({ inputs: { dy, hidden, weight, ids }, attrs, backend, kernels }) {
+  HeadLogProbGrad(call) {
+    const { inputs, attrs, backend, kernels } = call;
+    const { dy, hidden, weight, ids } = inputs;
     const [N, d] = hidden!.shape as [number, number];
     const V = weight!.shape[0]!;
     checkedIds('headLogProb', backend.values(ids!), V);
-    const [dhidden, dw] = [backend.output([N, d]), backend.output([V, d])];
+    const dhidden = backend.output([N, d]);
+    const dw = wants(attrs, 'weight') ? backend.output([V, d]) : undefined;
     const w = backend.floats(weight!);
     const { C, S } = chunks(N, V);
     backend.withScratch(C * S, (scratch) =>
       kernels.headLogProbGrad!(
         [
           ...[backend.floats(dy!), backend.floats(hidden!), w, backend.values(ids!), scratch],
-          ...[backend.floats(dhidden), backend.floats(dw)],
+          ...[backend.floats(dhidden), written(backend, dw)],
         ],
-        [N, d, V, 0, C, S, attrs.temperature as number],
+        [N, d, V, 0, C, S, attrs.temperature as number, Number(dw !== undefined)],
       ),
     );
-    return [dhidden, dw];
+    return wanted(call, { hidden: dhidden, weight: dw });
   },
   HeadMixture({ inputs: { hidden, weight, embedding }, attrs, backend, kernels }) {
     const [N, d] = hidden!.shape as [number, number];
@@ -147,22 +179,26 @@ export const fusedKernels: Record<string, Run> = {
     );
     return mixture;
   },
-  HeadMixtureGrad({ inputs: { dy, hidden, weight, embedding }, attrs, backend, kernels }) {
+  HeadMixtureGrad(call) {
+    const { inputs, attrs, backend, kernels } = call;
+    const { dy, hidden, weight, embedding } = inputs;
     const [N, d] = hidden!.shape as [number, number];
     const [V, e] = embedding!.shape as [number, number];
-    const outputs = [backend.output([N, d]), backend.output([V, d]), backend.output([V, e])];
+    const dhidden = backend.output([N, d]);
+    const dw = wants(attrs, 'weight') ? backend.output([V, d]) : undefined;
+    const dE = wants(attrs, 'embedding') ? backend.output([V, e]) : undefined;
     const w = backend.floats(weight!);
     const { C, S } = chunks(N, V);
     backend.withScratch(2 * C * S, (scratch) =>
       kernels.headMixtureGrad!(
         [
           ...[backend.floats(dy!), backend.floats(hidden!), w, backend.floats(embedding!), scratch],
-          ...outputs.map((tensor) => backend.floats(tensor)),
+          ...[backend.floats(dhidden), written(backend, dw), written(backend, dE)],
         ],
-        [N, d, V, e, C, S, attrs.temperature as number],
+        [N, d, V, e, C, S, attrs.temperature as number, Number(dw !== undefined), Number(dE !== undefined)],
       ),
     );
-    return outputs;
+    return wanted(call, { hidden: dhidden, weight: dw, embedding: dE });
   },
   SumSquares({ inputs: { x }, backend, kernels }) {
     const sum = new Float64Array(1);

@@ -74,6 +74,41 @@ eachEngine(useEngine, () => {
     expect(given).toEqual({ inputs: ['dy', 'x', 'y', 'shift'], attributes: { factor: 2 } });
   });
 
+  test('a gradient is told what is wanted of it, and what it gives besides goes', () => {
+    const seen: string[][] = [];
+    const asking = fusedOp<Inputs, Record<string, never>, { factor: number }>({
+      name: 'TestAsking',
+      definition: ({ x, y }, _, { factor }) => tf.mul(tf.mul(x, y), factor),
+      gradient: (dy, { x, y }, _constants, { factor }, wanted) => {
+        seen.push((['x', 'y'] as const).filter(wanted));
+        const scaled = tf.mul(dy, factor);
+        return { x: tf.mul(scaled, y), y: wanted('y') ? tf.mul(scaled, x) : undefined };
+      },
+    });
+    const at: tf.Tensor[] = [tf.tensor1d([...x]), tf.tensor1d([...y])];
+    const frozen = tf.variable(at[1]!);
+    const { numTensors } = tf.memory();
+    const [dx, dy] = [
+      tf.grad((x) => asking({ x, y: frozen }, {}, { factor: 2 }))(at[0]!),
+      tf.grad((y) => asking({ x: at[0]!, y }, {}, { factor: 2 }))(at[1]!),
+    ];
+    expectClose(dx, tf.tensor1d([6, 2, 4]));
+    expectClose(dy, tf.tensor1d([2, 4, -2]));
+    expect(seen).toEqual([['x'], ['y']]);
+    expect(tf.memory().numTensors).toBe(numTensors + 4);
+  });
+
+  test('a kernel of the gradient may leave out what is unwanted, or give all', () => {
+    const at: tf.Tensor[] = [tf.tensor1d([...x]), tf.tensor1d([...y])];
+    const ofY = () => tf.grad((y) => call(at[0]!, y))(at[1]!);
+    const given = register('TestProductGrad', [8]);
+    expectClose(ofY(), tf.fill([3], 8));
+    expect(given.attributes).toEqual({ factor: 2, unwanted: ['x'] });
+    tf.unregisterKernel(registered.pop()!, tf.getBackend());
+    register('TestProductGrad', [7, 8]);
+    expectClose(ofY(), tf.fill([3], 8));
+  });
+
   test('a kernel of another engine is not', () => {
     tf.registerKernel({
       kernelName: 'TestProduct',

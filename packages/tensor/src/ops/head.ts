@@ -22,14 +22,17 @@ function chunks(N: number, V: number): Array<[begin: number, size: number]> {
   return Array.from({ length: Math.ceil(N / rows) }, (_, i) => [i * rows, Math.min(rows, N - i * rows)]);
 }
 
+/** Sums over the chunks; a gradient that is not wanted is not among them. */
+type Sums<S extends string> = { [name in S]?: tf.Tensor };
+
 /** Applies `f` to every chunk and joins each of its results: rows are concatenated, sums are added. */
 function mapChunks<R extends string, S extends string>(
   N: number,
   V: number,
-  f: (rows: (x: tf.Tensor) => tf.Tensor2D) => { rows: Record<R, tf.Tensor>; sums: Record<S, tf.Tensor> },
-): { rows: Record<R, tf.Tensor>; sums: Record<S, tf.Tensor> } {
+  f: (rows: (x: tf.Tensor) => tf.Tensor2D) => { rows: Record<R, tf.Tensor>; sums: Sums<S> },
+): { rows: Record<R, tf.Tensor>; sums: Sums<S> } {
   const rows = {} as Record<R, tf.Tensor[]>;
-  let sums: Record<S, tf.Tensor> | undefined;
+  let sums: Sums<S> | undefined;
   for (const [begin, size] of chunks(N, V)) {
     const part = tf.tidy(() => f((x) => tf.slice(x, begin, size) as tf.Tensor2D));
     for (const name in part.rows) {
@@ -40,15 +43,15 @@ function mapChunks<R extends string, S extends string>(
       sums = part.sums;
     } else {
       for (const name in part.sums) {
-        const total = tf.add(sums[name], part.sums[name]);
-        tf.dispose([sums[name], part.sums[name]]);
-        sums[name] = total;
+        const [sum, more] = [sums[name]!, part.sums[name]!];
+        sums[name] = tf.add(sum, more);
+        tf.dispose([sum, more]);
       }
     }
   }
   const joined = {} as Record<R, tf.Tensor>;
   for (const name in rows) joined[name] = rows[name].length === 1 ? rows[name][0]! : tf.concat(rows[name], 0);
-  return { rows: joined, sums: sums as Record<S, tf.Tensor> };
+  return { rows: joined, sums: sums ?? {} };
 }
 
 /** (z - max z) / τ, the maximum taken off first: for large z or τ = 1e-4 that keeps the digits that matter. */
@@ -87,14 +90,17 @@ const logProbOp = fusedOp<LogProbInputs, { ids: tf.Tensor1D }, Temperature>({
       return { rows: { logProb: tf.sub(tf.gatherND(z, chosen), tf.log(tf.sum(tf.exp(z), -1))) }, sums: {} };
     }).rows.logProb;
   },
-  gradient: (dy, { hidden, weight }, { ids }, { temperature }) => {
+  gradient: (dy, { hidden, weight }, { ids }, { temperature }, wanted) => {
     const transposed = tf.transpose(weight) as tf.Tensor2D;
     const { rows, sums } = mapChunks(hidden.shape[0], weight.shape[0], (rows) => {
       const h = rows(hidden);
       const p = softmaxAt(matMul(h, transposed), temperature);
       const oneHot = tf.oneHot(rows(ids) as unknown as tf.Tensor1D, weight.shape[0]);
       const dz = tf.mul(tf.sub(oneHot, p), tf.expandDims(tf.div(rows(dy), temperature), 1)) as tf.Tensor2D;
-      return { rows: { hidden: matMul(dz, weight) }, sums: { weight: matMul(dz, h, true, false) } };
+      return {
+        rows: { hidden: matMul(dz, weight) },
+        sums: { ...(wanted('weight') && { weight: matMul(dz, h, true, false) }) },
+      };
     });
     return { hidden: rows.hidden, weight: sums.weight };
   },
@@ -140,7 +146,7 @@ const mixtureOp = fusedOp<MixtureInputs, Record<string, never>, Temperature>({
       return { rows: { mixture: matMul(p, embedding) }, sums: {} };
     }).rows.mixture;
   },
-  gradient: (dy, { hidden, weight, embedding }, _, { temperature }) => {
+  gradient: (dy, { hidden, weight, embedding }, _, { temperature }, wanted) => {
     const transposed = tf.transpose(weight) as tf.Tensor2D;
     const { rows, sums } = mapChunks(hidden.shape[0], weight.shape[0], (rows) => {
       const [h, dm] = [rows(hidden), rows(dy)];
@@ -149,7 +155,10 @@ const mixtureOp = fusedOp<MixtureInputs, Record<string, never>, Temperature>({
       const dz = tf.div(tf.mul(p, tf.sub(dp, tf.sum(tf.mul(p, dp), -1, true))), temperature) as tf.Tensor2D;
       return {
         rows: { hidden: matMul(dz, weight) },
-        sums: { weight: matMul(dz, h, true, false), embedding: matMul(p, dm, true, false) },
+        sums: {
+          ...(wanted('weight') && { weight: matMul(dz, h, true, false) }),
+          ...(wanted('embedding') && { embedding: matMul(p, dm, true, false) }),
+        },
       };
     });
     return { hidden: rows.hidden, weight: sums.weight, embedding: sums.embedding };

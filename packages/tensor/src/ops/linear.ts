@@ -5,9 +5,9 @@ import { asMatrix, lastDim, matMul } from './matMul.js';
 const product = fusedOp<{ x: tf.Tensor2D; weight: tf.Tensor2D }, Record<string, never>, object>({
   name: 'Linear',
   definition: ({ x, weight }) => matMul(x, weight, false, true),
-  gradient: (dy, { x, weight }) => ({
-    x: matMul(dy as tf.Tensor2D, weight),
-    weight: matMul(dy as tf.Tensor2D, x, true, false),
+  gradient: (dy, { x, weight }, _constants, _attributes, wanted) => ({
+    x: wanted('x') ? matMul(dy as tf.Tensor2D, weight) : undefined,
+    weight: wanted('weight') ? matMul(dy as tf.Tensor2D, x, true, false) : undefined,
   }),
 });
 

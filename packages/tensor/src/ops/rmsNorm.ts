@@ -10,12 +10,12 @@ const normalize = (x: tf.Tensor, eps: number): { xHat: tf.Tensor; scale: tf.Tens
 const op = fusedOp<{ x: tf.Tensor; weight: tf.Tensor1D }, Record<string, never>, { eps: number }>({
   name: 'RmsNorm',
   definition: ({ x, weight }, _, { eps }) => tf.mul(normalize(x, eps).xHat, weight),
-  gradient: (dy, { x, weight }, _, { eps }) => {
+  gradient: (dy, { x, weight }, _, { eps }, wanted) => {
     const { xHat, scale } = normalize(x, eps);
     const g = tf.mul(dy, weight);
     return {
       x: tf.mul(tf.sub(g, tf.mul(xHat, tf.mean(tf.mul(g, xHat), -1, true))), scale),
-      weight: tf.sum(asMatrix(tf.mul(dy, xHat)), 0),
+      weight: wanted('weight') ? tf.sum(asMatrix(tf.mul(dy, xHat)), 0) : undefined,
     };
   },
 });
