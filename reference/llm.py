@@ -136,6 +136,11 @@ def swiglu(gate, up):
     return gate * torch.sigmoid(gate) * up
 
 
+def geglu(gate, up):
+    """gelu(gate) up, gelu(x) = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, as PyTorch has it."""
+    return torch.nn.functional.gelu(gate, approximate="tanh") * up
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The model
 

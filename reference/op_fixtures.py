@@ -10,7 +10,7 @@ positions and padding are whole numbers. Every case of an operation has a `name`
   attention[]     padding (null or [B]); inputs q [B, T, H, D], k, v [B, S, K, D]; output, upstream [B, T, H, D];
                   gradients q, k, v. Where a query is padding itself (t + S - T < padding[b]) it sees no key: output and
                   upstream are 0 there and no gradient flows, whatever an engine puts in its output
-  swiglu[]        inputs gate, up; output, upstream; gradients gate, up
+  swiglu[], geglu[]  inputs gate, up; output, upstream; gradients gate, up
   headLogProb[]   temperature; ids [N]; inputs hidden [N, d], weight [V, d]; output, upstream [N]; gradients hidden, weight
   headMixture[]   temperature; inputs hidden [N, d], weight [V, d], embedding [V, d]; output, upstream [N, d]; gradients
                   hidden, weight, embedding. A tied case has no `embedding` (it is `weight`), and the gradient of weight
@@ -116,6 +116,12 @@ def swiglu_cases():
     yield differentiated("swiglu", "extreme", llm.swiglu, dict(gate=gate, up=normal(6)))
 
 
+def geglu_cases():
+    yield differentiated("geglu", "ordinary", llm.geglu, dict(gate=normal(3, 7, std=2.0), up=normal(3, 7)))
+    gate = torch.tensor([-100.0, -6.0, -0.0009765625, 0.0, 6.0, 100.0], dtype=torch.float64)
+    yield differentiated("geglu", "extreme", llm.geglu, dict(gate=gate, up=normal(6)))
+
+
 def head_log_prob_cases():
     ids = torch.tensor([0, 3, 10, 3, 7])
     for name, temperature, scale in (
@@ -207,7 +213,7 @@ if __name__ == "__main__":
     document = dict(
         rmsNorm=list(rms_norm_cases()), rotary=list(rotary_cases()), attention=list(attention_cases()),
         swiglu=list(swiglu_cases()), headLogProb=list(head_log_prob_cases()), headMixture=list(head_mixture_cases()),
-        adamW=list(adam_w_cases()), clipByGlobalNorm=list(clip_cases()),
+        adamW=list(adam_w_cases()), clipByGlobalNorm=list(clip_cases()), geglu=list(geglu_cases()),
     )  # fmt: skip
     os.makedirs(os.path.dirname(FILE), exist_ok=True)
     with open(FILE, "w") as out:

@@ -2,7 +2,7 @@
 #define KERNELS(X) \
   X(packMatrix) X(matMul) X(batchMatMul) \
   X(headLogProb) X(headLogProbGrad) X(headMixture) X(headMixtureGrad) \
-  X(rmsNorm) X(rmsNormGrad) X(swiGlu) X(swiGluGrad) X(rotary) X(embeddingLookup) X(embeddingLookupGrad) X(adamW) X(sumSquares) \
+  X(rmsNorm) X(rmsNormGrad) X(swiGlu) X(swiGluGrad) X(geGlu) X(geGluGrad) X(rotary) X(embeddingLookup) X(embeddingLookupGrad) X(adamW) X(sumSquares) \
   X(attention) X(attentionGrad) X(prefixAttention) X(prefixAttentionGrad) \
   X(add) X(subtract) X(multiplyElements) X(divide) X(negate) X(square) X(exponential) X(sigmoid) X(squareRoot) \
   X(reciprocalSquareRoot) X(sumRows) X(maxRows) X(sumMiddle) X(softmaxRows) X(argMaxRows) X(cumsumRows) X(copyBlocks) X(transpose) \

@@ -9,6 +9,7 @@
 #include "ops/elementwise.h"
 #include "ops/compare.h"
 #include "ops/embedding.h"
+#include "ops/geglu.h"
 #include "ops/head.h"
 #include "ops/integers.h"
 #include "ops/layout.h"

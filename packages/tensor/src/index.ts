@@ -27,6 +27,7 @@ export { type AdamWOptions, type AdamWState, adamWStep } from './ops/adamW.js';
 export { type AttentionOptions, type AttentionPrefix, attention } from './ops/attention.js';
 export { embedding } from './ops/embedding.js';
 export { type FusedOp, fusedOp, runKernel } from './ops/fused.js';
+export { geglu } from './ops/geglu.js';
 export { clipByGlobalNorm, globalNorm } from './ops/globalNorm.js';
 export { headLogits, headLogProb, headMixture } from './ops/head.js';
 export { linear } from './ops/linear.js';

@@ -1,4 +1,4 @@
-// rmsNorm, swiGlu, rotary, embeddingLookup, adamW, sumSquares.
+// rmsNorm, swiGlu, geGlu, rotary, embeddingLookup, adamW, sumSquares.
 #include "check.h"
 
 using namespace test;
@@ -67,20 +67,33 @@ void forNorms(const std::function<void(const std::string&, const Norm&)>& f) {
   f("a NaN in row 4", n);
 }
 
-struct Gate {
-  Floats dy, gate, up;
-  Gate(Random& random, int64_t n) : dy(random.normals(n)), gate(random.normals(n, 4)), up(random.normals(n)) {}
-  int64_t n() const { return int64_t(gate.size()); }
-  Call forward() const { return {"swiGlu", {gate, up, Out{n()}}, {double(n())}}; }
-  Call grad() const { return {"swiGluGrad", {dy, gate, up, Out{n()}, Out{n()}}, {double(n())}}; }
+/** Two arrays, and g σ(u(g)) of the first times the second. */
+struct Gated {
+  const char *kernel, *gradKernel;
+  double (*u)(double);
+  double (*slope)(double);
 };
 
-void forGates(const std::function<void(const std::string&, const Gate&)>& f) {
+const double GELU = std::sqrt(8 / std::acos(-1.0));
+const Gated silu{"swiGlu", "swiGluGrad", [](double g) { return g; }, [](double) { return 1.0; }};
+const Gated gelu{"geGlu", "geGluGrad", [](double g) { return GELU * (g + 0.044715 * g * g * g); },
+                 [](double g) { return GELU * (1 + 3 * 0.044715 * g * g); }};
+
+struct Gate {
+  Gated of;
+  Floats dy, gate, up;
+  Gate(Gated of, Random& random, int64_t n) : of(of), dy(random.normals(n)), gate(random.normals(n, 4)), up(random.normals(n)) {}
+  int64_t n() const { return int64_t(gate.size()); }
+  Call forward() const { return {of.kernel, {gate, up, Out{n()}}, {double(n())}}; }
+  Call grad() const { return {of.gradKernel, {dy, gate, up, Out{n()}, Out{n()}}, {double(n())}}; }
+};
+
+void forGates(Gated of, const std::function<void(const std::string&, const Gate&)>& f) {
   Random random;
-  for (const int64_t n : awkward) f(text("n=%d", int(n)), Gate(random, n));
-  f("n=0", Gate(random, 0));
-  f("shared among threads", Gate(random, 300007));
-  Gate extremes(random, 400);
+  for (const int64_t n : awkward) f(text("n=%d", int(n)), Gate(of, random, n));
+  f("n=0", Gate(of, random, 0));
+  f("shared among threads", Gate(of, random, 300007));
+  Gate extremes(of, random, 400);
   for (size_t i = 0; i < 400; i++) extremes.gate[i] = float(i) - 200;
   extremes.gate[0] = 1e4f, extremes.gate[1] = -1e4f, extremes.gate[2] = NOT_A_NUMBER, extremes.gate[3] = 0;
   extremes.up[4] = NOT_A_NUMBER, extremes.up[5] = 1e4f, extremes.dy[6] = -1e4f;
@@ -166,26 +179,32 @@ TEST(rmsNormGrad) {
   checkGradient("dw", n.weight, loss(&Norm::weight), gradients[1].values());
 }
 
-TEST(swiGlu) {
-  forGates([](const std::string& label, const Gate& g) {
+/** g σ(u): what rounding u does to σ is u times as large, but for silu, where u is g itself. */
+double gateSlope(Gated of, double g, double size) { return size * (of.u(g) == g ? 1 : 1 + std::min(std::abs(of.u(g)), 150.0)); }
+
+void checkGates(Gated of) {
+  forGates(of, [of](const std::string& label, const Gate& g) {
     Doubles bound;
-    for (size_t i = 0; i < g.gate.size(); i++) bound.push_back(gateBound(g.gate[i], std::abs(g.gate[i] * sigmoidOf(g.gate[i])), g.up[i]));
+    for (size_t i = 0; i < g.gate.size(); i++) {
+      const double x = g.gate[i];
+      bound.push_back(gateBound(x, gateSlope(of, x, std::abs(x * sigmoidOf(of.u(x)))), g.up[i]));
+    }
     check(label, g.forward(), {bound});
   });
 }
 
-TEST(swiGluGrad) {
-  forGates([](const std::string& label, const Gate& g) {
+void checkGateGradients(Gated of) {
+  forGates(of, [of](const std::string& label, const Gate& g) {
     Doubles dgate, dup;
     for (size_t i = 0; i < g.gate.size(); i++) {
-      const double x = g.gate[i], s = sigmoidOf(x), silu = std::abs(x * s);
-      dgate.push_back(gateBound(x, s + silu * sigmoidOf(-x), double{g.dy[i]} * g.up[i]));
-      dup.push_back(gateBound(x, silu, g.dy[i]));
+      const double x = g.gate[i], u = of.u(x), s = sigmoidOf(u), size = std::abs(x * s);
+      dgate.push_back(gateBound(x, gateSlope(of, x, s + size * sigmoidOf(-u) * of.slope(x)), double{g.dy[i]} * g.up[i]));
+      dup.push_back(gateBound(x, gateSlope(of, x, size), g.dy[i]));
     }
     check(label, g.grad(), {dgate, dup});
   });
   Random random(4);
-  Gate g(random, 9);
+  Gate g(of, random, 9);
   g.gate = random.grid(9), g.up = random.grid(9);
   const Outputs gradients = define(g.grad());
   const auto loss = [&](Floats Gate::*input) {
@@ -198,6 +217,11 @@ TEST(swiGluGrad) {
   checkGradient("dgate", g.gate, loss(&Gate::gate), gradients[0].values());
   checkGradient("dup", g.up, loss(&Gate::up), gradients[1].values());
 }
+
+TEST(swiGlu) { checkGates(silu); }
+TEST(swiGluGrad) { checkGateGradients(silu); }
+TEST(geGlu) { checkGates(gelu); }
+TEST(geGluGrad) { checkGateGradients(gelu); }
 
 TEST(rotary) {
   Random random;

@@ -8,6 +8,7 @@ import { adamWStep } from '../ops/adamW.js';
 import { attention } from '../ops/attention.js';
 import { embedding } from '../ops/embedding.js';
 import { runKernel } from '../ops/fused.js';
+import { geglu } from '../ops/geglu.js';
 import { globalNorm } from '../ops/globalNorm.js';
 import { headLogProb, headMixture } from '../ops/head.js';
 import { linear } from '../ops/linear.js';
@@ -35,6 +36,14 @@ const operations: [name: string, f: Operation, shapes: number[][]][] = [
   [
     'swiglu',
     (gate, up) => swiglu(gate!, up!),
+    [
+      [T, D],
+      [T, D],
+    ],
+  ],
+  [
+    'geglu',
+    (gate, up) => geglu(gate!, up!),
     [
       [T, D],
       [T, D],

@@ -96,19 +96,10 @@ export const fusedKernels: Record<string, Run> = {
     );
     return wanted(call, { x: dx, weight: dw });
   },
-  SwiGlu({ inputs: { gate, up }, backend, kernels }) {
-    const y = backend.output(gate!.shape);
-    kernels.swiGlu!([backend.floats(gate!), backend.floats(up!), backend.floats(y)], [size(gate!)]);
-    return y;
-  },
-  SwiGluGrad({ inputs: { dy, gate, up }, backend, kernels }) {
-    const [dgate, dup] = [backend.output(gate!.shape), backend.output(up!.shape)];
-    kernels.swiGluGrad!(
-      [dy!, gate!, up!, dgate, dup].map((tensor) => backend.floats(tensor)),
-      [size(gate!)],
-    );
-    return [dgate, dup];
-  },
+  SwiGlu: gated('swiGlu'),
+  SwiGluGrad: gatedGrad('swiGluGrad'),
+  GeGlu: gated('geGlu'),
+  GeGluGrad: gatedGrad('geGluGrad'),
   Rotary: rotary(1),
   RotaryGrad: rotary(-1),
   EmbeddingLookup({ inputs: { table, ids }, backend, kernels }) {
@@ -217,6 +208,25 @@ export const fusedKernels: Record<string, Run> = {
     return outputs;
   },
 };
+
+function gated(kernel: string): Run {
+  return ({ inputs: { gate, up }, backend, kernels }) => {
+    const y = backend.output(gate!.shape);
+    kernels[kernel]!([backend.floats(gate!), backend.floats(up!), backend.floats(y)], [size(gate!)]);
+    return y;
+  };
+}
+
+function gatedGrad(kernel: string): Run {
+  return ({ inputs: { dy, gate, up }, backend, kernels }) => {
+    const [dgate, dup] = [backend.output(gate!.shape), backend.output(up!.shape)];
+    kernels[kernel]!(
+      [dy!, gate!, up!, dgate, dup].map((tensor) => backend.floats(tensor)),
+      [size(gate!)],
+    );
+    return [dgate, dup];
+  };
+}
 
 function rotary(sign: 1 | -1): Run {
   return ({ inputs: { dy, x, cos, sin }, backend, kernels }) => {

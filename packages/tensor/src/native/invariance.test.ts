@@ -6,6 +6,7 @@ import { useEngine } from '../engine.js';
 import { adamWStep } from '../ops/adamW.js';
 import { attention } from '../ops/attention.js';
 import { embedding } from '../ops/embedding.js';
+import { geglu } from '../ops/geglu.js';
 import { headLogProb, headMixture } from '../ops/head.js';
 import { linear } from '../ops/linear.js';
 import { rmsNorm } from '../ops/rmsNorm.js';
@@ -69,6 +70,13 @@ const cases: Record<string, Case> = {
   rmsNorm: { f: (x, w) => rmsNorm(x!, w as tf.Tensor1D, 1e-6), shapes: [[2, 400, 1003], [1003]] },
   swiglu: {
     f: (gate, up) => swiglu(gate!, up!),
+    shapes: [
+      [700, 1001],
+      [700, 1001],
+    ],
+  },
+  geglu: {
+    f: (gate, up) => geglu(gate!, up!),
     shapes: [
       [700, 1001],
       [700, 1001],
@@ -260,6 +268,13 @@ const rowCases: Record<string, RowCase> = {
   rmsNorm: { f: (x) => rmsNorm(x!, shared<tf.Tensor1D>(1003), 1e-6), shapes: [[700, 1003]] },
   swiglu: {
     f: (gate, up) => swiglu(gate!, up!),
+    shapes: [
+      [700, 1001],
+      [700, 1001],
+    ],
+  },
+  geglu: {
+    f: (gate, up) => geglu(gate!, up!),
     shapes: [
       [700, 1001],
       [700, 1001],

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { useEngine } from '../engine.js';
 import { attention } from './attention.js';
 import { embedding } from './embedding.js';
+import { geglu } from './geglu.js';
 import { headLogits, headLogProb, headMixture } from './head.js';
 import { linear } from './linear.js';
 import { rmsNorm } from './rmsNorm.js';
@@ -26,6 +27,7 @@ eachEngine(useEngine, () => {
     ['rotary', () => rotary(heads, angles)],
     ['attention', () => attention(heads, heads, heads)],
     ['swiglu', () => swiglu(x, x)],
+    ['geglu', () => geglu(x, x)],
     ['embedding', () => embedding(weight, ids)],
     ['headLogits', () => headLogits(x, weight)],
     ['headLogProb', () => headLogProb(x, weight, ids, 1)],

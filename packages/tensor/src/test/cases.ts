@@ -38,6 +38,7 @@ interface Cases {
   })[];
   attention: (Case & { padding: number[] | null })[];
   swiglu: Case[];
+  geglu: Case[];
   headLogProb: (Case & { temperature: number; ids: Stored })[];
   headMixture: (Case & { temperature: number })[];
   adamW: {
