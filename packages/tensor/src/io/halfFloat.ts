@@ -74,6 +74,22 @@ export function narrowBF16(values: Float32Array): Uint16Array {
   return halves;
 }
 
+/**
+ * A tensor's values in a 16-bit format, which must not make infinity of a finite one; `first` is the element that
+ * `values` begin with.
+ *
+ * @throws RangeError that begins with `where`, such as the function and the tensor, if a value is too large.
+ */
+export function narrowTensor(where: string, dtype: 'F16' | 'BF16', values: Float32Array, first: number): Uint16Array {
+  const halves = dtype === 'F16' ? narrowF16(values) : narrowBF16(values);
+  const infinity = dtype === 'F16' ? 0x7c00 : 0x7f80;
+  const lost = halves.findIndex((half, i) => (half & 0x7fff) === infinity && Number.isFinite(values[i]));
+  if (lost < 0) return halves;
+  throw new RangeError(
+    `${where}: expected finite values within ${dtype}, got ${values[lost]} at element ${first + lost}; write it as F32`,
+  );
+}
+
 /** The unsigned `word` / 2^shift, rounded to nearest, ties to even. */
 function shiftRound(word: number, shift: number): number {
   const quotient = word >>> shift;

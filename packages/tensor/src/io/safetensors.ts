@@ -9,11 +9,11 @@
 // The files come from outside. A header is checked whole before memory is taken for any tensor, and no tensor can take
 // more than four times what the file holds of it.
 import type { Stats } from 'node:fs';
-import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { widenBF16, widenF16 } from './halfFloat.js';
+import { openToRead, readInto, show } from './reading.js';
 import {
   CHUNK,
-  checkByteOrder,
   type Dtype,
   dtypes,
   invalid,
@@ -22,7 +22,6 @@ import {
   MAX_HEADER,
   METADATA,
   parseObject,
-  show,
   sizeOf,
 } from './safetensorsFormat.js';
 
@@ -78,7 +77,6 @@ interface Entry {
  * ```
  */
 export async function openSafetensors(file: string): Promise<OpenSafetensors> {
-  checkByteOrder('readSafetensors');
   const opened = await withFile(file, async (handle, stats) => ({
     ...(await readHeader(handle, file, stats.size)),
     stats,
@@ -122,29 +120,12 @@ export async function readAll({ tensors, read }: OpenSafetensors): Promise<Recor
 }
 
 export async function withFile<T>(file: string, use: (handle: FileHandle, stats: Stats) => Promise<T>): Promise<T> {
-  const handle = await openFile(file);
+  const { handle, stats } = await openToRead('readSafetensors', file);
   try {
-    const stats = await handle.stat();
-    if (!stats.isFile()) throw invalid(file, undefined, 'a file', 'something else, such as a directory');
     return await use(handle, stats);
   } finally {
     await handle.close();
   }
-}
-
-async function openFile(file: string): Promise<FileHandle> {
-  try {
-    return await open(file, 'r');
-  } catch (error) {
-    const got = (await brokenLink(file)) ?? (error as Error).message;
-    throw new Error(`readSafetensors: expected a file at ${file}, got ${got}; check the path`, { cause: error });
-  }
-}
-
-/** What there is at the path of a file that cannot be opened, if it is a link: those of a cache lead to its blobs. */
-async function brokenLink(file: string): Promise<string | undefined> {
-  const link = await lstat(file).catch(() => undefined);
-  return link?.isSymbolicLink() ? `a link to ${await readlink(file)}, which cannot be opened` : undefined;
 }
 
 const isSame = (a: Stats, b: Stats) => a.size === b.size && a.mtimeMs === b.mtimeMs && a.ino === b.ino;
@@ -221,13 +202,13 @@ async function readValues(
     const length = Math.min(step, end - at);
     if (inPlace) {
       await readInto(
+        inFile(file),
         handle,
-        file,
         dataStart + at,
         new Uint8Array(values.buffer, values.byteOffset + at - begin, length),
       );
     } else {
-      await readInto(handle, file, dataStart + at, chunk!.subarray(0, length));
+      await readInto(inFile(file), handle, dataStart + at, chunk!.subarray(0, length));
       const first = (at - begin) / dtypes[dtype].bytes;
       const part = values.subarray(first, first + length / dtypes[dtype].bytes);
       decode(file, name, dtype, chunk!.buffer, part);
@@ -270,18 +251,12 @@ function decode(
   }
 }
 
+const inFile = (file: string) => `readSafetensors: ${file}`;
+
 export async function readBytes(handle: FileHandle, file: string, position: number, length: number) {
   const bytes = new Uint8Array(length);
-  await readInto(handle, file, position, bytes);
+  await readInto(inFile(file), handle, position, bytes);
   return bytes;
-}
-
-async function readInto(handle: FileHandle, file: string, position: number, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, position + done);
-    if (bytesRead === 0) throw invalid(file, undefined, `${bytes.length} bytes at ${position}`, `${done}`);
-    done += bytesRead;
-  }
 }
 
 function checkMetadata(file: string, value: unknown): void {

@@ -1,5 +1,5 @@
 // What the reader and the writer of safetensors files share: the format's types and limits, and how errors read.
-import { endianness } from 'node:os';
+import { show } from './reading.js';
 
 /** Where each stored type lands: floats in a Float32Array, integers and booleans in an Int32Array. */
 export const dtypes = {
@@ -19,12 +19,6 @@ export const METADATA = '__metadata__';
 /** How deep the brackets of a header or an index go, with room to spare. */
 const MAX_DEPTH = 16;
 export const CHUNK = 1 << 22; // bytes; a multiple of every element's
-
-/** The formats store little-endian; so does every machine Node has prebuilt releases for but IBM's. */
-export function checkByteOrder(where: string): void {
-  if (endianness() === 'LE') return;
-  throw new Error(`${where}: expected a little-endian machine, got a big-endian one; use another machine`);
-}
 
 /** The JSON object of a header or index; of a file where a key comes twice, the readers of others may keep either. */
 export function parseObject(file: string, bytes: Uint8Array): Record<string, unknown> {
@@ -91,12 +85,6 @@ export const isCounts = (value: unknown): value is number[] =>
 /** The number of elements; an unsafe product stays one, and equals no length. */
 export const sizeOf = (shape: readonly number[]) =>
   shape.includes(0) ? 0 : shape.reduce((product, dimension) => product * dimension, 1);
-
-/** A value from the file as one short line. */
-export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
-}
 
 export function invalid(file: string, tensor: string | undefined, expected: string, got: string): Error {
   const place = tensor === undefined ? file : `${file}: tensor ${show(tensor)}`;

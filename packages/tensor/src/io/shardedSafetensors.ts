@@ -1,6 +1,7 @@
 // Checkpoints of a model directory: one safetensors file, or several with an index of which holds what.
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { show } from './reading.js';
 import {
   type OpenSafetensors,
   openSafetensors,
@@ -9,7 +10,7 @@ import {
   type StoredTensor,
   withFile,
 } from './safetensors.js';
-import { invalid, isObject, MAX_HEADER, parseObject, show } from './safetensorsFormat.js';
+import { invalid, isObject, MAX_HEADER, parseObject } from './safetensorsFormat.js';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';

@@ -2,8 +2,9 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from './files.js';
-import { narrowBF16, narrowF16 } from './halfFloat.js';
-import { CHUNK, checkByteOrder, type Dtype, dtypes, isCounts, METADATA, show, sizeOf } from './safetensorsFormat.js';
+import { narrowTensor } from './halfFloat.js';
+import { checkByteOrder, show } from './reading.js';
+import { CHUNK, type Dtype, dtypes, isCounts, METADATA, sizeOf } from './safetensorsFormat.js';
 
 /** A tensor to write. */
 export interface TensorToWrite {
@@ -147,20 +148,12 @@ function* encode(name: string, dtype: Dtype, values: Float32Array | Int32Array):
   const step = CHUNK / 4;
   for (let at = 0; at < values.length; at += step) {
     const part = values.subarray(at, at + step);
-    const stored = dtype === 'F16' || dtype === 'BF16' ? narrow(name, dtype, part as Float32Array, at) : part;
+    const stored =
+      dtype === 'F16' || dtype === 'BF16'
+        ? narrowTensor(`writeSafetensors: tensor ${show(name)}`, dtype, part as Float32Array, at)
+        : part;
     yield new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
   }
-}
-
-function narrow(name: string, dtype: 'F16' | 'BF16', values: Float32Array, first: number): Uint16Array {
-  const halves = dtype === 'F16' ? narrowF16(values) : narrowBF16(values);
-  const infinity = dtype === 'F16' ? 0x7c00 : 0x7f80;
-  const lost = halves.findIndex((half, i) => (half & 0x7fff) === infinity && Number.isFinite(values[i]));
-  if (lost < 0) return halves;
-  throw new RangeError(
-    `writeSafetensors: tensor ${show(name)}: expected finite values within ${dtype}, ` +
-      `got ${values[lost]} at element ${first + lost}; write it as F32`,
-  );
 }
 
 function checkShape(name: string, shape: readonly number[], length: number): void {

@@ -1,0 +1,59 @@
+// What every reader of a binary file from outside does first: open it with care, read whole ranges, show what was wrong.
+import type { Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
+import { endianness } from 'node:os';
+
+/**
+ * Opens a file to read, and says how many bytes it has and what else the system knows. The caller closes the handle.
+ *
+ * @throws Error that begins with `where` and names the file, if there is none or it is something else.
+ */
+export async function openToRead(
+  where: string,
+  file: string,
+): Promise<{ handle: FileHandle; size: number; stats: Stats }> {
+  checkByteOrder(where);
+  const handle = await open(file, 'r').catch(async (error: Error) => {
+    const got = (await brokenLink(file)) ?? error.message;
+    throw new Error(`${where}: expected a file at ${file}, got ${got}; check the path`, { cause: error });
+  });
+  const stats = await handle.stat();
+  if (stats.isFile()) return { handle, size: stats.size, stats };
+  await handle.close();
+  throw new Error(`${where}: ${file}: expected a file, got something else, such as a directory; check the path`);
+}
+
+/** What there is at the path of a file that cannot be opened, if it is a link: those of a cache lead to its blobs. */
+async function brokenLink(file: string): Promise<string | undefined> {
+  const link = await lstat(file).catch(() => undefined);
+  return link?.isSymbolicLink() ? `a link to ${await readlink(file)}, which cannot be opened` : undefined;
+}
+
+/**
+ * Fills `bytes` from `position` of the file on.
+ *
+ * @throws Error that begins with `where`, if the file ends before.
+ */
+export async function readInto(where: string, handle: FileHandle, position: number, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, position + done);
+    if (bytesRead === 0) {
+      throw new Error(
+        `${where}: expected ${bytes.length} bytes at ${position}, got ${done}; fetch or write the file again`,
+      );
+    }
+    done += bytesRead;
+  }
+}
+
+/** The formats store little-endian; so does every machine Node has prebuilt releases for but IBM's. */
+export function checkByteOrder(where: string): void {
+  if (endianness() === 'LE') return;
+  throw new Error(`${where}: expected a little-endian machine, got a big-endian one; use another machine`);
+}
+
+/** A value from a file as one short line. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
+}
