@@ -1,5 +1,5 @@
-import { availableParallelism, freemem } from 'node:os';
-import { type EngineName, type EngineReport, useEngine } from '@soft-tokens/tensor';
+import { availableParallelism } from 'node:os';
+import { type EngineName, type EngineReport, freeMemory, useEngine } from '@soft-tokens/tensor';
 import { CliError, messageOf } from './errors.js';
 
 /** Starts an engine. Throws CliError when it does not work here. */
@@ -17,25 +17,27 @@ export async function startEngine(name: EngineName | 'auto', threads?: number): 
  */
 const sideBySide = new Set<EngineName>(['native', 'wasm', 'cpu']);
 
-/** Memory of a process that trains, in sizes of its model's file: weights, gradients, two moments, activations. */
-const MODELS_A_PROCESS = 5;
+/** What a process takes in all, in sizes of what is known of it: activations come on top of weights and moments. */
+const WITH_ACTIVATIONS = 1.25;
 /** The share of the free memory that a run may plan with. */
 const MEMORY_SHARE = 0.8;
 
 /**
  * How many processes a run uses: one for each core where the engine runs side by side, as far as memory goes; else one.
  *
- * @example workerCount('auto', 'wasm', 1e9, { cores: 8, free: 16e9 }); // 2
+ * - `processBytes`: what is known of the memory that a process takes (`trainingBytes`)
+ *
+ * @example workerCount('auto', 'wasm', 4e9, { cores: 8, free: 16e9 }); // 2
  */
 export function workerCount(
   wanted: 'auto' | number,
   engine: EngineName,
-  modelBytes = 0,
-  { cores, free } = { cores: availableParallelism(), free: freemem() },
+  processBytes = 0,
+  { cores, free } = { cores: availableParallelism(), free: freeMemory().bytes },
 ): number {
   if (wanted !== 'auto') return wanted;
   if (!sideBySide.has(engine)) return 1;
-  return Math.max(1, Math.min(cores, Math.floor((MEMORY_SHARE * free) / (MODELS_A_PROCESS * modelBytes))));
+  return Math.max(1, Math.min(cores, Math.floor((MEMORY_SHARE * free) / (WITH_ACTIVATIONS * processBytes))));
 }
 
 /** The threads of each of so many processes; what SOFT_TOKENS_THREADS says goes first. */

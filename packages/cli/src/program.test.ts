@@ -1,7 +1,14 @@
 import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runInProcess, temporaryFolder, tokenizerDirectory, writeRandomModel, writeRecipe } from './test/tools.js';
+import {
+  runInProcess,
+  temporaryFolder,
+  tokenizerDirectory,
+  writeRandomModel,
+  writeRecipe,
+  writeSftRecipe,
+} from './test/tools.js';
 
 const folder = temporaryFolder();
 const at = (...path: string[]) => join(folder.path, ...path);
@@ -88,6 +95,22 @@ describe('exit codes', () => {
     expect(code).toBe(1);
     expect(notes).toContain('expected a worked solution to learn from');
     expect(existsSync(at('bare-run'))).toBe(false);
+  });
+
+  test('1: sft of a model that no memory holds; no folder is made', async () => {
+    const config = { vocab_size: 1e12, hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1 };
+    const init = {
+      architecture: 'llama',
+      tokenizer: tokenizerDirectory,
+      config: { ...config, num_attention_heads: 2, rms_norm_eps: 1e-5 },
+    };
+    const recipe = writeSftRecipe(folder.path, { model: undefined, init, steps: 2 });
+    const { code, notes } = await runInProcess(['sft', recipe, '--run-dir', at('huge-run')]);
+    expect(code).toBe(1);
+    expect(notes).toMatch(
+      /init\.config: expected about 256000\.0 GB of free memory for 16,000,000,00\d,\d+ parameters/,
+    );
+    expect(existsSync(at('huge-run'))).toBe(false);
   });
 
   test('1: a data line without its answer; no folder is made', async () => {

@@ -1,7 +1,7 @@
 // A training run from recipe to report: its tasks, the processes that do them, what is shown meanwhile.
-import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Split } from '@soft-tokens/datasets';
+import { modelParameters } from '@soft-tokens/models';
 import { isDeterministic } from '@soft-tokens/samplers';
 import { type EngineReport, writeFileAtomic } from '@soft-tokens/tensor';
 import pico from 'picocolors';
@@ -17,6 +17,7 @@ import { layout } from './jobs/layout.js';
 import { type Job, type Runner, runJobs } from './jobs/scheduler.js';
 import { needsOf, type Task, type TaskEvent, taskName, tasksOf } from './jobs/tasks.js';
 import { measureMatMul } from './measure.js';
+import { describeTrainingMemory, type ModelSize, requireTrainingMemory, sizeOf, trainingBytes } from './memory.js';
 import { paperTable, trainingTable } from './paperTable.js';
 import { createProgress, duration, type Progress } from './progress.js';
 import { writeReport } from './report/page.js';
@@ -40,11 +41,13 @@ export async function runTraining(
   count('train');
   const counts = { validation: count('validation'), test: config.evaluate ? count('test') : 0 };
   const engine = await startEngine(config.engine);
+  const size = sizeOf(await modelParameters(config.model), config.frozen);
+  requireRoom(config, size, run);
   const folder = await openRunFolder({ ...run, config, command: ['soft-tokens', ...process.argv.slice(2)], engine });
   try {
     const tasks = tasksOf(config);
     const open = tasks.filter((task) => !isFinished(layout.marker(folder.directory, task)));
-    if (open.length > 0) await doTasks(io, config, folder, engine, { tasks, open, counts });
+    if (open.length > 0) await doTasks(io, config, folder, engine, { tasks, open, counts, size });
     else io.note(`${display(folder.directory)}: finished before; nothing to do\n`);
     const results = await collectResults(config, folder.directory);
     await writeResults(folder.directory, config, results);
@@ -77,16 +80,16 @@ async function doTasks(
   config: TrainConfig,
   folder: RunFolder,
   engine: EngineReport,
-  { tasks, open, counts }: { tasks: readonly Task[]; open: readonly Task[]; counts: Counts },
+  { tasks, open, counts, size }: { tasks: readonly Task[]; open: readonly Task[]; counts: Counts; size: ModelSize },
 ): Promise<void> {
   const jobs = jobsOf(config, tasks, open, counts);
-  const modelBytes = await weightBytes(config.model);
-  const wanted = Math.min(workerCount(config.workers, engine.name, modelBytes), jobs.length);
+  const wanted = Math.min(workerCount(config.workers, engine.name, trainingBytes(size)), jobs.length);
   const progress = createProgress(io);
   progress.log(describeRun(folder, engine, wanted, tasks.length, open.length));
+  if (open.some(({ kind }) => kind === 'train')) progress.log(describeTrainingMemory(size, wanted));
   const estimator = new Estimator(
     jobs.map(({ task }) => ({ task, work: workOf(task, config, counts) })),
-    { runners: wanted, secondsPerUnit: await priorSpeed(modelBytes) },
+    { runners: wanted, secondsPerUnit: await priorSpeed(size) },
   );
   const show = showOf(progress, estimator);
   const team = await assemble(config, folder, engine, wanted, io.signal, show.event);
@@ -107,6 +110,20 @@ async function doTasks(
     team.close();
   }
   io.note(`${open.length} tasks in ${duration((performance.now() - started) / 1000)}\n`);
+}
+
+/** Throws where the trainings that will run side by side have no room: `auto` takes no more processes than there is room for. */
+export function requireRoom(
+  config: TrainConfig,
+  size: ModelSize,
+  run: { directory: string; overwrite: boolean },
+): void {
+  const trainings = tasksOf(config).filter(
+    (task) => task.kind === 'train' && (run.overwrite || !isFinished(layout.marker(run.directory, task))),
+  );
+  if (trainings.length === 0) return;
+  const processes = config.workers === 'auto' ? 1 : Math.min(config.workers, trainings.length);
+  requireTrainingMemory(display(config.model), size, processes);
 }
 
 function jobsOf(config: TrainConfig, tasks: readonly Task[], open: readonly Task[], counts: Counts): Job<Task>[] {
@@ -218,15 +235,6 @@ const EFFICIENCY = 0.25;
 const SECONDS_A_TOKEN = 2e-4;
 
 /** Seconds a token, roughly, before anything is measured: two operations a parameter at this machine's speed. */
-async function priorSpeed(bytes: number): Promise<number> {
-  const parameters = bytes / 4;
+async function priorSpeed({ parameters }: ModelSize): Promise<number> {
   return (2 * parameters) / (EFFICIENCY * 1e9 * (await measureMatMul())) + SECONDS_A_TOKEN;
-}
-
-async function weightBytes(model: string): Promise<number> {
-  let bytes = 0;
-  for (const name of await readdir(model)) {
-    if (name.endsWith('.safetensors')) bytes += (await stat(join(model, name))).size;
-  }
-  return bytes;
 }

@@ -6,9 +6,11 @@ import {
   architectures,
   createCausalLM,
   embeddingRms,
+  initialShapes,
   initialWeights,
   loadModelDirectory,
   loadTokenizer,
+  modelParameters,
   saveModel,
 } from '@soft-tokens/models';
 import { type Demonstration, sft } from '@soft-tokens/rl';
@@ -22,6 +24,7 @@ import { startEngine } from './engine.js';
 import { usageError } from './errors.js';
 import type { Io } from './io.js';
 import { type LineWriter, openStepLines, readLines } from './jsonLines.js';
+import { describeTrainingMemory, requireTrainingMemory, sizeOf } from './memory.js';
 import { createProgress, duration } from './progress.js';
 import { openRunFolder, type RunFolder } from './runFolder.js';
 import { openCheckpoints, optimizerOf, type Subject } from './training.js';
@@ -115,6 +118,7 @@ async function warmUp(
   const began = performance.now();
   let resumedAt = 0;
   progress.log(`${model.parameterCount} parameters, ${demonstrations.length} demonstrations, engine ${engine.name}`);
+  progress.log(describeTrainingMemory({ parameters: model.parameterCount, trained: model.parameterCount }));
   try {
     const events = sft({
       model,
@@ -172,6 +176,7 @@ async function warmUp(
 /** The model to train, loaded or fresh, and the directory its tokenizer files are in. */
 async function startingModel({ model: directory, init, seed }: SftConfig): Promise<{ subject: Subject; from: string }> {
   if (directory !== undefined) {
+    requireTrainingMemory(display(directory), sizeOf(await modelParameters(directory)));
     const subject = await loadModelDirectory(directory);
     return { subject: { ...subject, embeddingRms: embeddingRms(subject.model.inputEmbedding) }, from: directory };
   }
@@ -186,6 +191,7 @@ async function startingModel({ model: directory, init, seed }: SftConfig): Promi
   }
   const raw = { model_type: architecture.modelType, ...config };
   const tokenizer = await loadTokenizer(from);
+  requireTrainingMemory('init.config', sizeOf(initialShapes(architecture, raw)));
   const model = createCausalLM(architecture, raw, initialWeights(architecture, raw, seed), {
     configFile: 'init.config',
   });

@@ -1,6 +1,6 @@
 // A language model over a set of named parameters. Letters: B batch, T time, d hiddenSize, V vocabSize.
 import type { ForwardOptions, Head, KeyValueCache, LanguageModel } from '@soft-tokens/samplers';
-import { embedding, headLogits, headLogProb, headMixture, normalArray } from '@soft-tokens/tensor';
+import { embedding, headLogits, headLogProb, headMixture, normalArray, requireMemory } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Architecture, Weights } from './architecture.js';
 import { DecoderCache } from './cache.js';
@@ -60,8 +60,7 @@ export function createCausalLM(
   }: { configFile?: string; where?: (name: string) => string } = {},
 ): CausalLM {
   const tensors = new Map(Object.entries(weights).map(([name, { shape }]) => [name, { shape, file: where(name) }]));
-  const plan = planOf(architecture, config, tensors, configFile);
-  checkTensors(tensors, plan, where);
+  const plan = planOf(architecture, config, tensors, { configFile, missing: where });
   const valuesOf = (name: string) => {
     const { values } = weights[name]!;
     checkValues(where(name), name, values);
@@ -79,27 +78,38 @@ export function createCausalLM(
   return modelOf(plan, config, parameters.made);
 }
 
+/** How a model is loaded. */
+export interface LoadOptions {
+  /** Load it even where memory seems too small for it; so does the environment variable SOFT_TOKENS_IGNORE_MEMORY=1. */
+  ignoreMemory?: boolean | undefined;
+}
+
 /**
  * The same with weights read one tensor after another, so that no two copies of the model are in memory.
  *
- * @throws Error as `createCausalLM` does; whatever `read` of the source throws. No parameter is left behind.
+ * @throws Error as `createCausalLM` does, before anything is read where memory is too small for the model in float32, and
+ * whatever `read` of the source throws. No parameter is left behind.
  * @example await loadCausalLM(llama, config, await openShardedSafetensors('SmolLM2-135M'));
  */
 export async function loadCausalLM(
   architecture: Architecture,
   config: RawConfig,
   source: WeightSource,
-  { configFile = 'config.json' }: { configFile?: string } = {},
+  { configFile = 'config.json', ignoreMemory = false }: { configFile?: string } & LoadOptions = {},
 ): Promise<CausalLM> {
   const { tensors, path } = source;
-  const plan = planOf(architecture, config, tensors, configFile);
-  checkTensors(tensors, plan, () => path);
+  const plan = planOf(architecture, config, tensors, { configFile, missing: () => path });
   // The wasm engine copies what a tensor is made of at once; the others keep it, now or until its first use.
-  const sizes = [...plan.shapes.values()].map((shape) => tf.util.sizeFromShape([...shape]));
-  const staging = tf.getBackend() === 'wasm' ? new Float32Array(Math.max(...sizes)) : undefined;
+  const staging = tf.getBackend() === 'wasm' ? Math.max(...[...plan.shapes.values()].map(sizeOf)) : 0;
+  if (!ignoreMemory) {
+    const total = countOf(plan.shapes);
+    const repeated = plan.repeated ? sizeOf(plan.shapes.get(EMBEDDING)!) : 0;
+    requireMemory(path, `${total.toLocaleString('en-US')} parameters in float32`, 4 * (total + staging + repeated));
+  }
+  const staged = staging > 0 ? new Float32Array(staging) : undefined;
   const read = async (name: string, into?: Float32Array) => {
     const { shape, file } = tensors.get(name)!;
-    const values = await source.read(name, into?.subarray(0, tf.util.sizeFromShape([...shape])));
+    const values = await source.read(name, into?.subarray(0, sizeOf(shape)));
     checkValues(file, name, values);
     return values;
   };
@@ -107,7 +117,7 @@ export async function loadCausalLM(
   const parameters = new ParameterMaker();
   try {
     for (const [name, shape] of plan.shapes) {
-      const values = await read(name, staging);
+      const values = await read(name, staged);
       if (plan.repeated && name === EMBEDDING) requireSame(tensors.get(LM_HEAD)!.file, await read(LM_HEAD), values);
       parameters.add(name, shape, values);
     }
@@ -118,6 +128,25 @@ export async function loadCausalLM(
   return modelOf(plan, config, parameters.made);
 }
 
+/**
+ * The parameters that a model loaded from a source has, under their checkpoint names, with their shapes.
+ *
+ * @throws Error as `createCausalLM` does for names and shapes.
+ */
+export function parameterShapes(
+  architecture: Architecture,
+  config: RawConfig,
+  { tensors, path }: Pick<WeightSource, 'tensors' | 'path'>,
+  configFile: string,
+): ReadonlyMap<string, readonly number[]> {
+  return planOf(architecture, config, tensors, { configFile, missing: () => path }).shapes;
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);
+
+/** How many numbers tensors of these shapes hold. */
+const countOf = (shapes: Layout['shapes']) => [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
+
 /** What a configuration and the names of a checkpoint's tensors make of a model. */
 interface Plan extends Layout {
   architecture: Architecture;
@@ -126,16 +155,18 @@ interface Plan extends Layout {
   repeated: boolean;
 }
 
+/** Throws naming the file and the tensor where the checkpoint's names or shapes are not those of the configuration. */
 function planOf(
   architecture: Architecture,
   config: RawConfig,
-  tensors: ReadonlyMap<string, unknown>,
-  configFile: string,
+  tensors: WeightSource['tensors'],
+  { configFile, missing }: { configFile: string; missing: (name: string) => string },
 ): Plan {
   const settings = architecture.parseConfig(config, configFile);
   const shapes = architecture.parameterShapes(settings);
   const tied = settings.tieWordEmbeddings ?? !tensors.has(LM_HEAD);
   if (!tied) shapes.set(LM_HEAD, [settings.vocabSize, settings.hiddenSize]);
+  checkTensors(tensors, { shapes, tied }, missing);
   return { architecture, settings, shapes, tied, repeated: tied && tensors.has(LM_HEAD) };
 }
 
@@ -216,6 +247,19 @@ function modelOf(
 }
 
 /**
+ * The shapes of `initialWeights`, without making any.
+ *
+ * @throws Error naming the key for a configuration that does not fit the architecture.
+ * @example initialShapes(llama, config).get('model.norm.weight'); // [16]
+ */
+export function initialShapes(architecture: Architecture, config: RawConfig): Map<string, number[]> {
+  const settings = architecture.parseConfig(config, 'config.json');
+  const shapes = architecture.parameterShapes(settings);
+  if (settings.tieWordEmbeddings === false) shapes.set(LM_HEAD, [settings.vocabSize, settings.hiddenSize]);
+  return shapes;
+}
+
+/**
  * Fresh weights for training from scratch: matrices from N(0, `initializer_range`), norms 1, biases 0. Untied where
  * config.json says `tie_word_embeddings: false`, tied otherwise. The same seed gives the same weights.
  *
@@ -228,12 +272,11 @@ export function initialWeights(
   seed: number,
 ): Record<string, WeightValues> {
   const settings = architecture.parseConfig(config, 'config.json');
-  const shapes = architecture.parameterShapes(settings);
-  if (settings.tieWordEmbeddings === false) shapes.set(LM_HEAD, [settings.vocabSize, settings.hiddenSize]);
+  const shapes = initialShapes(architecture, config);
 
   return Object.fromEntries(
     [...shapes].map(([name, shape], index) => {
-      const size = shape.reduce((product, n) => product * n, 1);
+      const size = sizeOf(shape);
       if (shape.length === 1) {
         return [name, { shape, values: new Float32Array(size).fill(name.endsWith('norm.weight') ? 1 : 0) }];
       }

@@ -9,11 +9,14 @@ import {
   writeFileAtomic,
   writeShardedSafetensors,
 } from '@soft-tokens/tensor';
+import type { Architecture } from './architecture.js';
 import { architectureOf } from './architectures.js';
-import { type CausalLM, loadCausalLM } from './causalLM.js';
+import { type CausalLM, type LoadOptions, loadCausalLM, parameterShapes } from './causalLM.js';
+import type { RawConfig } from './config.js';
 import { readJson } from './files.js';
 import { embeddingRms } from './noiseScale.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
+import type { WeightSource } from './weightSource.js';
 
 /** What a model directory holds, loaded. */
 export interface ModelDirectory {
@@ -70,16 +73,41 @@ const replaceable = (name: string) =>
  * The model in a Hugging Face directory: config.json and model.safetensors, or its shards. Half-precision weights are
  * widened to float32. Call `useEngine` first.
  *
- * @throws Error naming the file and the key or tensor for whatever is missing, unexpected or damaged, and for a model
- * that is computed differently from what this package does.
+ * @throws Error naming the file and the key or tensor for whatever is missing, unexpected or damaged, for a model that is
+ * computed differently from what this package does, and for one that is too large for the memory there is.
  * @example const model = await loadModel('Qwen2.5-0.5B');
  */
-export async function loadModel(directory: string): Promise<CausalLM> {
+export async function loadModel(directory: string, options: LoadOptions = {}): Promise<CausalLM> {
+  const { architecture, config, configFile, source } = await openModel(directory);
+  return loadCausalLM(architecture, config, source, { configFile, ...options });
+}
+
+/**
+ * The parameters of the model in a directory, under their checkpoint names, with their shapes: what `loadModel` would
+ * load, told by config.json and the headers of the weights.
+ *
+ * @throws Error as `loadModel` does for what these files say.
+ * @example (await modelParameters('Qwen2.5-0.5B')).get('model.norm.weight'); // [896]
+ */
+export async function modelParameters(directory: string): Promise<ReadonlyMap<string, readonly number[]>> {
+  const { architecture, config, configFile, source } = await openModel(directory);
+  return parameterShapes(architecture, config, source, configFile);
+}
+
+/** What is known of a model before its weights are read. */
+interface OpenModel {
+  architecture: Architecture;
+  config: RawConfig;
+  configFile: string;
+  source: WeightSource;
+}
+
+async function openModel(directory: string): Promise<OpenModel> {
   const configFile = join(directory, 'config.json');
   const config = await readJson(configFile);
   const architecture = architectureOf(config, configFile);
   architecture.parseConfig(config, configFile); // what is wrong with it matters more than its weights
-  return loadCausalLM(architecture, config, await openShardedSafetensors(directory), { configFile });
+  return { architecture, config, configFile, source: await openShardedSafetensors(directory) };
 }
 
 /**
@@ -88,10 +116,10 @@ export async function loadModel(directory: string): Promise<CausalLM> {
  * @throws Error as `loadModel` and `loadTokenizer` do, and for a tokenizer with ids the model has no embedding for.
  * @example const { model, tokenizer } = await loadModelDirectory('Qwen2.5-0.5B');
  */
-export async function loadModelDirectory(directory: string): Promise<ModelDirectory> {
+export async function loadModelDirectory(directory: string, options: LoadOptions = {}): Promise<ModelDirectory> {
   const tokenizer = await loadTokenizer(directory); // first: it is small and most likely to be missing
   const storedRms = await readEmbeddingRms(directory);
-  const model = await loadModel(directory);
+  const model = await loadModel(directory, options);
   try {
     requireFit(tokenizer, model, directory);
     return { model, tokenizer, embeddingRms: storedRms ?? embeddingRms(model.inputEmbedding) };

@@ -1,13 +1,21 @@
 export type { Architecture, Weights } from './architecture.js';
 export { architectureOf, architectures } from './architectures.js';
 export { DecoderCache } from './cache.js';
-export { type CausalLM, createCausalLM, initialWeights, loadCausalLM } from './causalLM.js';
+export {
+  type CausalLM,
+  createCausalLM,
+  initialShapes,
+  initialWeights,
+  type LoadOptions,
+  loadCausalLM,
+} from './causalLM.js';
 export { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTemplate } from './chatTemplate.js';
 export type { DecoderConfig, RawConfig } from './config.js';
 export {
   loadModel,
   loadModelDirectory,
   type ModelDirectory,
+  modelParameters,
   type SaveOptions,
   saveModel,
   type WeightType,

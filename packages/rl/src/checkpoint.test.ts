@@ -145,6 +145,22 @@ eachEngine(
           model.dispose();
         });
 
+        test('a model in shards is restored too', async () => {
+          const path = directory();
+          const model = toyModel({ vocabSize: 9 });
+          const state = stateOf(model, 3);
+          const shards = (into: string) => saveModel(model, into, { maxShardSize: 1000 });
+          const saved = await checkpointStore(path, shards).save(state);
+          expect(existsSync(join(saved, 'model.safetensors.index.json'))).toBe(true);
+          const other = toyModel({ vocabSize: 9, seed: 2 });
+          const restored = await checkpointStore(path, shards).restore(other.parameters);
+          expect(valuesOf(other)).toEqual(valuesOf(model));
+          disposeState(restored!.optimizer);
+          disposeState(state.optimizer);
+          model.dispose();
+          other.dispose();
+        });
+
         test.each(['model.safetensors', 'optimizer.safetensors'])('no or a broken %s', async (name) => {
           const path = directory();
           const model = toyModel({ vocabSize: 9 });
@@ -158,7 +174,9 @@ eachEngine(
           await expect(damaged).rejects.toThrow(new RegExp(`; remove ${dirname(file)} to begin anew$`));
           rmSync(file);
           expect(existsSync(file)).toBe(false);
-          await expect(store(other, path).restore(other.parameters)).rejects.toThrow(file);
+          const missing = store(other, path).restore(other.parameters);
+          await expect(missing).rejects.toThrow(name);
+          await expect(missing).rejects.toThrow(dirname(file));
           expect(valuesOf(other)).toEqual(before);
           disposeState(state.optimizer);
           model.dispose();

@@ -4,9 +4,11 @@
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
-  readSafetensors,
-  type StoredTensor,
+  type OpenSafetensors,
+  openSafetensors,
+  openShardedSafetensors,
   syncDirectory,
+  type TensorToWrite,
   writeFileAtomic,
   writeSafetensors,
 } from '@soft-tokens/tensor';
@@ -92,13 +94,22 @@ export function checkpointStore(directory: string, saveModel: (dir: string) => P
       if (newest === undefined) return undefined;
       const dir = join(directory, nameOf(newest));
       const { step, optimizerCount, best } = await readState(join(dir, 'trainer.json'));
-      const weights = await readWeights(join(dir, 'model.safetensors'), parameters);
-      const moments = await readMoments(join(dir, 'optimizer.safetensors'), parameters);
-      for (const [name, parameter] of parameters) {
-        tf.tidy(() => parameter.assign(tf.tensor(weights[name]!.values, parameter.shape)));
-      }
+      // What does not fit is found before anything changes; then one tensor after another, so that no copy is in memory.
+      const weights = await openWeights(dir, parameters);
+      const moments = await openMoments(join(dir, 'optimizer.safetensors'), parameters);
       const tensors = new Map<string, tf.Tensor>();
-      for (const [name, { shape, values }] of Object.entries(moments)) tensors.set(name, tf.tensor(values, shape));
+      try {
+        for (const [name, { shape }] of moments.tensors) {
+          tensors.set(name, tf.tensor(await moments.read(name), [...shape], 'float32'));
+        }
+        for (const [name, parameter] of parameters) {
+          const values = await weights.read(name);
+          tf.tidy(() => parameter.assign(tf.tensor(values, parameter.shape, 'float32')));
+        }
+      } catch (error) {
+        tf.dispose([...tensors.values()]);
+        throw beginAnew(error, dir);
+      }
       return { step, optimizer: { count: optimizerCount, tensors }, best };
     },
   };
@@ -126,53 +137,54 @@ async function readState(file: string): Promise<z.infer<typeof stateSchema>> {
   throw damaged(expected, got, issue.path.length > 0 ? `${issue.path.join('.')}: ` : '');
 }
 
-/** The tensors of a checkpoint's file. It cannot be fetched again, as the reader advises for weights in general. */
-async function readTensors(file: string): Promise<Record<string, StoredTensor>> {
-  try {
-    return await readSafetensors(file);
-  } catch (error) {
-    const problem = (error as Error).message.replace(/; [^;]*$/, '');
-    throw new Error(`${problem}; remove ${dirname(file)} to begin anew`, { cause: error });
-  }
+/** What goes wrong with a checkpoint's file. It cannot be fetched again, as the reader advises for weights in general. */
+function beginAnew(error: unknown, directory: string): Error {
+  const problem = (error as Error).message.replace(/; [^;]*$/, '');
+  return new Error(`${problem}; remove ${directory} to begin anew`, { cause: error });
 }
 
-async function readWeights(file: string, parameters: Parameters): Promise<Record<string, StoredTensor>> {
-  const weights = await readTensors(file);
+async function openWeights(directory: string, parameters: Parameters): Promise<OpenSafetensors> {
+  const weights = await openShardedSafetensors(directory).catch((error) => {
+    throw beginAnew(error, directory);
+  });
   for (const [name, { shape }] of parameters) {
-    const stored = weights[name];
-    if (stored && tf.util.arraysEqual(stored.shape, shape)) continue;
+    const stored = weights.tensors.get(name);
+    if (stored && tf.util.arraysEqual([...stored.shape], shape)) continue;
     const got = stored ? `[${stored.shape}]` : 'none';
-    throw new Error(`${file}: expected tensor ${name} [${shape}], got ${got}; is it this run's checkpoint?`);
+    throw new Error(`${weights.path}: expected tensor ${name} [${shape}], got ${got}; is it this run's checkpoint?`);
   }
   return weights;
 }
 
 /** The optimiser's tensors, each named `<parameter>.<suffix>` and of that parameter's shape. */
-async function readMoments(file: string, parameters: Parameters): Promise<Record<string, StoredTensor>> {
-  const moments = await readTensors(file);
+async function openMoments(file: string, parameters: Parameters): Promise<OpenSafetensors> {
+  const moments = await openSafetensors(file).catch((error) => {
+    throw beginAnew(error, dirname(file));
+  });
   const problem = (expected: string, got: string) =>
     new Error(`${file}: expected ${expected}, got ${got}; is it this run's checkpoint?`);
   const suffixes = new Set<string>();
-  for (const [name, { shape }] of Object.entries(moments)) {
+  for (const [name, { shape }] of moments.tensors) {
     const dot = name.lastIndexOf('.');
     const parameter = parameters.get(name.slice(0, dot));
     if (!parameter) throw problem('tensors named <parameter>.<suffix>', name);
-    if (!tf.util.arraysEqual(shape, parameter.shape)) {
+    if (!tf.util.arraysEqual([...shape], parameter.shape)) {
       throw problem(`tensor ${name} [${parameter.shape}]`, `[${shape}]`);
     }
     suffixes.add(name.slice(dot + 1));
   }
   for (const name of parameters.keys()) {
-    for (const suffix of suffixes) if (!moments[`${name}.${suffix}`]) throw problem(`tensor ${name}.${suffix}`, 'none');
+    for (const suffix of suffixes) {
+      if (!moments.tensors.has(`${name}.${suffix}`)) throw problem(`tensor ${name}.${suffix}`, 'none');
+    }
   }
   return moments;
 }
 
-function hostTensors(
-  tensors: ReadonlyMap<string, tf.Tensor>,
-): Record<string, { shape: number[]; values: Float32Array }> {
+/** An optimiser's tensors to write, each brought from the engine when its turn comes. */
+function hostTensors(tensors: ReadonlyMap<string, tf.Tensor>): Record<string, TensorToWrite> {
   return Object.fromEntries(
-    Array.from(tensors, ([name, tensor]) => [name, { shape: tensor.shape, values: tensor.dataSync<'float32'>() }]),
+    Array.from(tensors, ([name, tensor]) => [name, { shape: tensor.shape, values: () => tensor.data<'float32'>() }]),
   );
 }
 

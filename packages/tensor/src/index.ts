@@ -9,6 +9,7 @@ export {
   useEngine,
 } from './engine.js';
 export { syncDirectory, writeFileAtomic } from './io/files.js';
+export { jsonDepth } from './io/reading.js';
 export {
   type OpenSafetensors,
   openSafetensors,
@@ -23,6 +24,7 @@ export {
   writeSafetensors,
   writeShardedSafetensors,
 } from './io/writeSafetensors.js';
+export { type FreeMemory, formatBytes, freeMemory, type Machine, requireMemory } from './memory.js';
 export { type AdamWOptions, type AdamWState, adamWStep } from './ops/adamW.js';
 export { type AttentionOptions, type AttentionPrefix, attention } from './ops/attention.js';
 export { embedding } from './ops/embedding.js';

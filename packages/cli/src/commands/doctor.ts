@@ -1,6 +1,6 @@
-import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { availableParallelism, cpus, totalmem } from 'node:os';
 import { Command } from '@commander-js/extra-typings';
-import { type EngineMemory, type EngineReport, engineMemory, useEngine } from '@soft-tokens/tensor';
+import { type EngineMemory, type EngineReport, engineMemory, freeMemory, useEngine } from '@soft-tokens/tensor';
 import { workerCount } from '../engine.js';
 import { CliError, messageOf } from '../errors.js';
 import type { Colors, Io } from '../io.js';
@@ -36,7 +36,7 @@ export function doctorCommand(io: Io): Command {
         platform: `${process.platform} ${process.arch}`,
         processor: cpus()[0]?.model.trim() ?? 'unknown',
         cores: availableParallelism(),
-        memoryGiB: { total: gib(totalmem()), free: gib(freemem()) },
+        memoryGiB: { total: gib(totalmem()), free: gib(freeMemory().bytes) },
         engine: 'report' in engine ? engine.report.name : null,
         notUsed: 'report' in engine ? engine.report.tried : [],
         workers: 'report' in engine ? workerCount('auto', engine.report.name) : null,

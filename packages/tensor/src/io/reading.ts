@@ -1,5 +1,5 @@
 // What every reader of a binary file from outside does first: open it with care, read whole ranges, show what was wrong.
-import type { Stats } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
 import { endianness } from 'node:os';
 
@@ -13,7 +13,8 @@ export async function openToRead(
   file: string,
 ): Promise<{ handle: FileHandle; size: number; stats: Stats }> {
   checkByteOrder(where);
-  const handle = await open(file, 'r').catch(async (error: Error) => {
+  // Or a pipe of that name would be waited for; Windows has no such flag.
+  const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(async (error: Error) => {
     const got = (await brokenLink(file)) ?? error.message;
     throw new Error(`${where}: expected a file at ${file}, got ${got}; check the path`, { cause: error });
   });
@@ -57,3 +58,24 @@ export function show(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
+
+/**
+ * How deep the brackets of JSON in UTF-8 go: to be asked before it is parsed, since each level takes far more memory, and
+ * more of the stack, than its byte of the file.
+ *
+ * @example jsonDepth(Buffer.from('{"a": [1, "["]}')); // 2
+ */
+export function jsonDepth(bytes: Uint8Array): number {
+  let depth = 0;
+  let most = 0;
+  let quoted = false;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte === QUOTE) quoted = !quoted;
+    else if (quoted) i += byte === BACKSLASH ? 1 : 0;
+    else if (byte === BRACKET || byte === BRACE) most = Math.max(most, ++depth);
+    else if (byte === BRACKET + 2 || byte === BRACE + 2) depth--;
+  }
+  return most;
+}
+const [QUOTE, BACKSLASH, BRACKET, BRACE] = [0x22, 0x5c, 0x5b, 0x7b] as const;

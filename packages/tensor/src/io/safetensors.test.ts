@@ -1,11 +1,12 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readSafetensors } from './safetensors.js';
-import { readShardedSafetensors } from './shardedSafetensors.js';
-import { writeSafetensors } from './writeSafetensors.js';
+import { openSafetensors, readSafetensors } from './safetensors.js';
+import { openShardedSafetensors, readShardedSafetensors } from './shardedSafetensors.js';
+import { type TensorToWrite, writeSafetensors, writeShardedSafetensors } from './writeSafetensors.js';
 
 let directory = '';
 let count = 0;
@@ -92,6 +93,8 @@ describe('readSafetensors', () => {
     ],
     ['no JSON', bytesOf('{"a":'), /JSON in UTF-8/],
     ['no UTF-8', bytesOf('x').fill(0xff, 8), /JSON in UTF-8/],
+    ['a deep header', bytesOf(`{"a":${'['.repeat(2e5)}${']'.repeat(2e5)}}`), /brackets at most 16 deep/],
+    ['brackets that only open', bytesOf('['.repeat(2e5)), /brackets at most 16 deep/],
     ['a JSON array', bytesOf([]), /a JSON object, got \[\]/],
     ['data missing', bytesOf({ a: good }, 3), /tensor "a": expected 4 bytes of data, got 3/],
     ['data too many', bytesOf({ a: good }, 5), /tensor "a": expected 4 bytes of data, got 5/],
@@ -114,6 +117,13 @@ describe('readSafetensors', () => {
     ['a fractional dimension', bytesOf({ a: { ...good, shape: [0.5, 2] } }, 4), /integers from 0 on/],
     ['no shape', bytesOf({ a: { ...good, shape: 1 } }, 4), /integers from 0 on, got 1/],
     ['an unknown dtype', bytesOf({ a: { ...good, dtype: 'F8_E4M3' } }, 4), /F32, F16.*, got "F8_E4M3"/],
+    ...['F8_E5M2', 'F64', 'I8', 'I16', 'U16', 'U32', 'U64', 'C64', 'F4', 'bf16'].map(
+      (dtype): [string, Buffer, RegExp] => [
+        `the dtype ${dtype}`,
+        bytesOf({ ok: good, 'a.b': { ...good, dtype, data_offsets: [4, 8] } }, 8),
+        new RegExp(`tensor "a\\.b": expected a dtype among .*got "${dtype}"`),
+      ],
+    ),
     ['a dtype from the prototype', bytesOf({ a: { ...good, dtype: 'toString' } }, 4), /got "toString"/],
     ['no tensor', bytesOf({ a: 3 }, 4), /tensor "a": expected \{ dtype, shape, data_offsets \}, got 3/],
     ['an unknown key', bytesOf({ a: { ...good, scale: 1 } }, 4), /tensor "a": .*got "scale"/],
@@ -143,6 +153,38 @@ describe('readSafetensors', () => {
   test('refuses what is no file', async () => {
     await expect(readSafetensors(join(directory, 'none'))).rejects.toThrow(/expected a file at .*none, got ENOENT/);
     await expect(readSafetensors(directory)).rejects.toThrow(/expected a file, got something else/);
+  });
+
+  test.skipIf(process.platform === 'win32')('refuses a pipe, and does not wait for it', async () => {
+    const pipe = join(directory, 'pipe.safetensors');
+    execFileSync('mkfifo', [pipe]);
+    await expect(readSafetensors(pipe)).rejects.toThrow(/pipe.*expected a file, got something else/);
+  });
+
+  test('opened, it tells what there is and reads one tensor, in memory that is given', async () => {
+    const file = join(directory, 'opened.safetensors');
+    await writeSafetensors(
+      file,
+      { a: f32(1, 2), i: { shape: [1], values: Int32Array.of(3) }, z: f32(-4) },
+      { dtype: 'BF16' },
+    );
+    const { path, tensors, read } = await openSafetensors(file);
+    expect(path).toBe(file);
+    expect(Object.fromEntries(tensors)).toEqual({
+      a: { dtype: 'BF16', shape: [2], file },
+      i: { dtype: 'I32', shape: [1], file },
+      z: { dtype: 'BF16', shape: [1], file },
+    });
+    const pool = new Float32Array(5).fill(9);
+    const into = pool.subarray(1, 3);
+    expect(await read('a', into)).toBe(into);
+    expect(pool).toEqual(Float32Array.of(9, 1, 2, 9, 9));
+    expect(await read('i', into)).toEqual(Int32Array.of(3));
+    await expect(read('z', into)).rejects.toThrow(/into: expected an array of 1 for z, got one of 2/);
+    await expect(read('z')).resolves.toEqual(Float32Array.of(-4));
+    await expect((async () => read('none'))()).rejects.toThrow(/expected the name of a tensor, got "none"/);
+    await rm(file);
+    await expect(read('z')).rejects.toThrow(/expected a file at .*opened/);
   });
 
   test('names are only names', async () => {
@@ -277,6 +319,105 @@ describe('writeSafetensors', () => {
     expect(await readSafetensors(file)).toMatchObject({ a: { values: Float32Array.of(1) } });
     expect((await readdir(directory)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
     await writeSafetensors(file, { a: f32(Infinity) }, { dtype: 'F16' });
+  });
+});
+
+describe('values given when their turn comes', () => {
+  test('one at a time, in the order of the file, and the same bytes', async () => {
+    const [now, later] = [join(directory, 'now'), join(directory, 'later')];
+    const tensors = { b: f32(1, 2), a: f32(3), c: f32(4, 5, 6) };
+    let open = 0;
+    const asked: string[] = [];
+    const lazy = Object.entries(tensors).map(([name, { shape, values }]): [string, TensorToWrite] => [
+      name,
+      {
+        shape,
+        values: async () => {
+          expect(open++).toBe(0);
+          asked.push(name);
+          await Promise.resolve();
+          open--;
+          return values;
+        },
+      },
+    ]);
+    await writeSafetensors(now, tensors, { dtype: 'F16' });
+    await writeSafetensors(later, Object.fromEntries(lazy), { dtype: 'F16' });
+    expect(asked).toEqual(['a', 'b', 'c']);
+    expect((await readFile(later)).equals(await readFile(now))).toBe(true);
+
+    const wrong = { ...tensors, c: { shape: [3], values: () => new Float32Array(2) } };
+    await expect(writeSafetensors(now, wrong)).rejects.toThrow(/tensor "c": expected a shape of 2 elements, got \[3\]/);
+    const failing = { ...tensors, c: { shape: [3], values: () => Promise.reject(new Error('gone')) } };
+    await expect(writeSafetensors(now, failing)).rejects.toThrow('gone');
+    expect((await readFile(later)).equals(await readFile(now))).toBe(true);
+  });
+});
+
+describe('writeShardedSafetensors', () => {
+  const fresh = async () => {
+    const path = join(directory, `shards${count++}`);
+    await mkdir(path);
+    return path;
+  };
+  const all: Record<string, TensorToWrite> = {
+    d: f32(1, 2),
+    b: f32(3, 4),
+    a: f32(5, 6, 7, 8, 9),
+    c: f32(10),
+    e: f32(11),
+  };
+
+  test('golden: in the order given, as much as fits, a large tensor alone; the index as others read it', async () => {
+    const path = await fresh();
+    await writeShardedSafetensors(path, all, { maxShardSize: 16, metadata: { format: 'pt' } });
+    const [one, two, three] = [1, 2, 3].map((n) => `model-0000${n}-of-00003.safetensors`) as [string, string, string];
+    expect((await readdir(path)).sort()).toEqual([one, two, three, 'model.safetensors.index.json']);
+    expect(JSON.parse(await readFile(join(path, 'model.safetensors.index.json'), 'utf8'))).toEqual({
+      metadata: { total_size: 44 },
+      weight_map: { d: one, b: one, a: two, c: three, e: three },
+    });
+    expect(await readFile(join(path, two), 'latin1')).toContain('"__metadata__":{"format":"pt"}');
+    const { path: index, tensors: opened } = await openShardedSafetensors(path);
+    expect(index).toBe(join(path, 'model.safetensors.index.json'));
+    expect(opened.get('c')).toEqual({ dtype: 'F32', shape: [1], file: join(path, three) });
+    const read = await readShardedSafetensors(path);
+    for (const [name, { values }] of Object.entries(all)) expect(read[name]!.values).toEqual(values);
+  });
+
+  test('one file for what fits, whose bytes depend on the format', async () => {
+    for (const [dtype, maxShardSize, files] of [
+      ['F32', 44, ['model.safetensors']],
+      ['F32', undefined, ['model.safetensors']],
+      ['BF16', 22, ['model.safetensors']],
+      ['BF16', 21, 3],
+    ] as const) {
+      const path = await fresh();
+      await writeShardedSafetensors(path, all, { dtype, maxShardSize });
+      const names = (await readdir(path)).sort();
+      expect(typeof files === 'number' ? names.length : names).toEqual(files);
+    }
+    const empty = await fresh();
+    await writeShardedSafetensors(empty, {});
+    expect(await readShardedSafetensors(empty)).toEqual({});
+  });
+
+  test('refuses a directory that has weights, and sizes that are none', async () => {
+    const path = await fresh();
+    for (const size of [0, -1, Number.NaN]) {
+      await expect(writeShardedSafetensors(path, all, { maxShardSize: size })).rejects.toThrow(
+        /maxShardSize in bytes > 0/,
+      );
+    }
+    await expect(
+      writeShardedSafetensors(path, { ...all, c: { shape: [2], values: Float32Array.of(1) } }),
+    ).rejects.toThrow('"c"');
+    expect(await readdir(path)).toEqual([]);
+    for (const name of ['model.safetensors', 'model-00001-of-00009.safetensors', 'model.safetensors.index.json']) {
+      await writeFile(join(path, name), '');
+      await expect(writeShardedSafetensors(path, all)).rejects.toThrow(`without weights, got ${join(path, name)}`);
+      await rm(join(path, name));
+    }
   });
 });
 

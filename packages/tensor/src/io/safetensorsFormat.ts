@@ -1,5 +1,5 @@
 // What the reader and the writer of safetensors files share: the format's types and limits, and how errors read.
-import { show } from './reading.js';
+import { jsonDepth, show } from './reading.js';
 
 /** Where each stored type lands: floats in a Float32Array, integers and booleans in an Int32Array. */
 export const dtypes = {
@@ -24,7 +24,7 @@ export const CHUNK = 1 << 22; // bytes; a multiple of every element's
 export function parseObject(file: string, bytes: Uint8Array): Record<string, unknown> {
   let text: string;
   let value: unknown;
-  if (depthOf(bytes) > MAX_DEPTH) throw invalid(file, undefined, `brackets at most ${MAX_DEPTH} deep`, 'deeper ones');
+  if (jsonDepth(bytes) > MAX_DEPTH) throw invalid(file, undefined, `brackets at most ${MAX_DEPTH} deep`, 'deeper ones');
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     value = JSON.parse(text);
@@ -36,22 +36,6 @@ export function parseObject(file: string, bytes: Uint8Array): Record<string, unk
   if (twice !== undefined) throw invalid(file, twice, 'the key once', 'it twice');
   return value;
 }
-
-/** How deep the brackets of JSON go: each level takes more memory, and more of the stack, than its byte of the file. */
-function depthOf(bytes: Uint8Array): number {
-  let depth = 0;
-  let most = 0;
-  let quoted = false;
-  for (let i = 0; i < bytes.length; i++) {
-    const byte = bytes[i]!;
-    if (byte === QUOTE) quoted = !quoted;
-    else if (quoted) i += byte === BACKSLASH ? 1 : 0;
-    else if (byte === BRACKET || byte === BRACE) most = Math.max(most, ++depth);
-    else if (byte === BRACKET + 2 || byte === BRACE + 2) depth--;
-  }
-  return most;
-}
-const [QUOTE, BACKSLASH, BRACKET, BRACE] = [0x22, 0x5c, 0x5b, 0x7b];
 
 /** The first key that an object of the valid JSON `text` has twice: JSON.parse keeps the last and says nothing. */
 function findDuplicateKey(text: string): string | undefined {

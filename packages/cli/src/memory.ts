@@ -1,0 +1,50 @@
+// The memory that training takes, as far as it is known before it starts: that of activations depends on lengths.
+import { formatBytes, freeMemory, requireMemory } from '@soft-tokens/tensor';
+
+/** How many numbers a model holds, and how many of them are trained. */
+export interface ModelSize {
+  parameters: number;
+  trained: number;
+}
+
+/** The size of a model of these parameters, some of them frozen. */
+export function sizeOf(shapes: ReadonlyMap<string, readonly number[]>, frozen: readonly string[] = []): ModelSize {
+  const size = { parameters: 0, trained: 0 };
+  for (const [name, shape] of shapes) {
+    const count = shape.reduce((product, n) => product * n, 1);
+    size.parameters += count;
+    if (!frozen.includes(name)) size.trained += count;
+  }
+  return size;
+}
+
+/**
+ * Bytes that training with AdamW takes besides activations: float32 weights and, of what is trained, gradients and two
+ * moments.
+ *
+ * @example trainingBytes({ parameters: 1e9, trained: 1e9 }); // 16e9
+ */
+export const trainingBytes = ({ parameters, trained }: ModelSize): number => 4 * (parameters + 3 * trained);
+
+/**
+ * Throws where the memory for training is not there.
+ *
+ * - `where`: what is trained, for the error; `processes`: how many train at once
+ */
+export function requireTrainingMemory(where: string, size: ModelSize, processes = 1): void {
+  const each = processes > 1 ? `${processes} processes, in each ` : '';
+  requireMemory(where, `${each}${describeSize(size)}`, trainingBytes(size), { processes });
+}
+
+/** A line for the start of a run. */
+export function describeTrainingMemory(size: ModelSize, processes = 1): string {
+  const each = processes > 1 ? ' in each process' : '';
+  const free = formatBytes(freeMemory().bytes);
+  return `memory: about ${formatBytes(trainingBytes(size))}${each} for ${describeSize(size)}; activations come on top; ${free} free`;
+}
+
+function describeSize({ parameters, trained }: ModelSize): string {
+  const count = (n: number) => n.toLocaleString('en-US');
+  const moving = trained === parameters ? 'them' : `the ${count(trained)} that are trained`;
+  return `${count(parameters)} parameters in float32 with gradients and AdamW's moments of ${moving}`;
+}
