@@ -20,7 +20,7 @@ describe('exit codes', () => {
     for (const argv of [
       ['--help'],
       ['--version'],
-      ...['train', 'sft', 'eval', 'generate', 'score', 'bench', 'doctor'].map((name) => [name, '--help']),
+      ...['train', 'sft', 'eval', 'generate', 'score', 'bench', 'pull', 'doctor'].map((name) => [name, '--help']),
     ]) {
       const { code, out, notes } = await runInProcess(argv);
       expect([code, notes]).toEqual([0, '']);
@@ -41,7 +41,7 @@ describe('exit codes', () => {
     [['generate', 'none', 'Q?', '--setting', 'loud'], 'Allowed choices are'],
     [
       ['generate', 'none', 'Q?'],
-      'none: expected a Hugging Face model directory with config.json, got no such directory',
+      'none: expected a Hugging Face model directory with config.json, a .gguf file or ORG/NAME, got no such directory',
     ],
     [['score', 'none'], 'none: expected a Hugging Face model directory'],
     [['bench'], 'bench: expected either --model or --random, got neither; try --random llama'],
@@ -50,6 +50,10 @@ describe('exit codes', () => {
     [['bench', '--random', 'lama'], 'Did you mean llama?'],
     [['bench', '--random', 'llama:hiden=32'], 'Did you mean hidden?'],
     [['bench', '--random', 'llama', '--steps', '0'], 'Expected a whole number > 0'],
+    [['pull', 'gpt2'], 'gpt2: expected the name of a model on the hub, got something else; write ORG/NAME'],
+    [['pull', '../..'], 'expected the name of a model on the hub'],
+    [['pull', 'a/b', '--file', '../x.gguf'], 'expected the name of a model on the hub'],
+    [['pull', 'a/b', '--file', 'x.safetensors'], 'expected the name of a model on the hub'],
     [['doctor', '--engine', 'gpu'], 'Allowed choices are'],
   ])('2: %j', async (argv, message) => {
     const { code, out, notes } = await runInProcess(argv);

@@ -4,6 +4,7 @@ import { benchCommand } from './commands/bench.js';
 import { doctorCommand } from './commands/doctor.js';
 import { evalCommand } from './commands/eval.js';
 import { generateCommand } from './commands/generate.js';
+import { pullCommand } from './commands/pull.js';
 import { scoreCommand } from './commands/score.js';
 import { sftCommand } from './commands/sft.js';
 import { trainCommand } from './commands/train.js';
@@ -41,6 +42,7 @@ export function createProgram(io: Io): Command {
     generateCommand,
     scoreCommand,
     benchCommand,
+    pullCommand,
     doctorCommand,
   ]) {
     program.addCommand(make(io).copyInheritedSettings(program));
@@ -63,9 +65,14 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
     // commander has printed its message already; help and version end with code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const reason = io.signal.aborted ? io.signal.reason : error;
-    const resumable = reason instanceof Interrupted && ['train', 'sft'].includes(argv[0] ?? '');
-    const cure = resumable ? '; the same command goes on from the last checkpoint' : '';
+    const cure = reason instanceof Interrupted ? goesOn(argv[0]) : '';
     io.note(`${io.colors.note.red('error:')} ${describeError(reason)}${cure}\n`);
     return reason instanceof CliError ? reason.exitCode : 1;
   }
+}
+
+/** What the same command does after an interruption, where it does not begin anew. */
+function goesOn(command: string | undefined): string {
+  if (command === 'train' || command === 'sft') return '; the same command goes on from the last checkpoint';
+  return command === 'pull' ? '; the same command goes on from what came' : '';
 }

@@ -1,33 +1,35 @@
-// Model directories that are named on the command line: checked, and loaded.
-
-import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+// Models that are named on the command line: found, checked, and loaded.
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { architectureOf, loadModelDirectory, loadTokenizer, type Tokenizer } from '@soft-tokens/models';
+import { architectureOf, loadModelDirectory, loadTokenizer, resolveModel } from '@soft-tokens/models';
 import { display } from './config/paths.js';
 import { CliError, messageOf, usageError } from './errors.js';
 import type { Subject } from './training.js';
 
-/** Throws CliError (exit code 2) when what was named on the command line is no model directory. */
-export function requireModelDirectory(directory: string): void {
-  if (existsSync(join(directory, 'config.json'))) return;
-  throw usageError(
-    `${display(directory)}: expected a Hugging Face model directory with config.json, got ${existsSync(directory) ? 'one without' : 'no such directory'}`,
-  );
+/** What a command says of its model. */
+export const modelHelp = 'directory, .gguf file, or ORG/NAME (see pull)';
+
+/** The path of a model named on the command line. Throws CliError (exit code 2) when there is none. */
+export async function modelPath(name: string): Promise<string> {
+  try {
+    return await resolveModel(name);
+  } catch (error) {
+    throw usageError(messageOf(error), { cause: error });
+  }
 }
 
-/** Loads a model directory named on the command line. Throws CliError (exit code 2) when it is none. */
-export async function openSubject(directory: string): Promise<Subject> {
-  requireModelDirectory(directory);
-  return loadModelDirectory(directory);
+/** Loads a model named on the command line. Throws CliError (exit code 2) when there is none. */
+export async function openSubject(name: string): Promise<Subject> {
+  return loadModelDirectory(await modelPath(name));
 }
 
 /**
- * Whether a model directory can be one, told by its small files alone, and its tokenizer.
+ * Whether a model can be one, told by the small files of its directory alone.
  *
  * @throws CliError or Error naming the file that is missing or wrong.
  */
-export async function checkModelDirectory(directory: string): Promise<Tokenizer> {
+export async function checkModelDirectory(directory: string): Promise<void> {
+  if ((await stat(directory)).isFile()) return; // a GGUF file says what it holds as it is loaded
   const file = join(directory, 'config.json');
   let config: Record<string, unknown>;
   try {
@@ -40,5 +42,5 @@ export async function checkModelDirectory(directory: string): Promise<Tokenizer>
   if (!names.some((name) => name.endsWith('.safetensors'))) {
     throw new CliError(`${display(directory)}: expected weights as .safetensors, got none`);
   }
-  return loadTokenizer(directory);
+  await loadTokenizer(directory);
 }

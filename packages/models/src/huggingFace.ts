@@ -43,9 +43,9 @@ export interface SaveOptions {
   embeddingRms?: number;
 }
 
-const SOFT_TOKENS = 'soft_tokens.json';
+export const SOFT_TOKENS = 'soft_tokens.json';
 
-const companionFiles = [
+export const companionFiles = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',

@@ -11,6 +11,10 @@ export {
 } from './causalLM.js';
 export { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTemplate } from './chatTemplate.js';
 export type { DecoderConfig, RawConfig } from './config.js';
+export { type CacheOptions, cachedModel, resolveModel } from './hub/cache.js';
+export { hubCacheDirectory } from './hub/environment.js';
+export { type HubName, parseHubName } from './hub/name.js';
+export { type PulledModel, type PullOptions, type PullProgress, pullModel } from './hub/pull.js';
 export {
   loadModel,
   loadModelDirectory,

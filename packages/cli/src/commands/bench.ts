@@ -9,14 +9,14 @@ import type { Io } from '../io.js';
 import { measurePeak } from '../measure.js';
 import { createProgress } from '../progress.js';
 import { createRandomModel, parseRandomModel, randomModelHelp } from '../randomModel.js';
-import { requireModelDirectory } from '../subject.js';
+import { modelHelp, modelPath } from '../subject.js';
 import { formatTable, percent } from '../table.js';
 import { engineOption, examples, jsonOption, positiveWholeNumber, seedOption } from './options.js';
 
 export function benchCommand(io: Io): Command {
   const command = new Command('bench')
     .description('time training steps of full length on random prompts')
-    .option('--model <directory>', 'Hugging Face model directory; needs no tokenizer')
+    .option('--model <model>', `${modelHelp}; needs no tokenizer`)
     .addOption(
       new Option('--random <sizes>', 'a model with random weights, see below').argParser((text: string) =>
         parseRandomModel(text),
@@ -47,16 +47,16 @@ flop_share: operations of the step's products with weights, over its time, as a
 share of the best speed of a plain product, measured before the steps.
 `,
     )
-    .action(async ({ model: directory, random, ...flags }) => {
-      if ((directory === undefined) === (random === undefined)) {
-        const got = directory === undefined ? 'neither' : 'both';
+    .action(async ({ model: name, random, ...flags }) => {
+      if ((name === undefined) === (random === undefined)) {
+        const got = name === undefined ? 'neither' : 'both';
         throw usageError(`bench: expected either --model or --random, got ${got}; try --random llama`);
       }
-      if (directory !== undefined) requireModelDirectory(directory);
+      const path = name === undefined ? undefined : await modelPath(name);
       const seed = flags.seed ?? 0;
       const engine = await startEngine(flags.engine ?? 'auto');
       const peak = await measurePeak();
-      const model = directory === undefined ? createRandomModel(random!, seed) : await loadModel(directory);
+      const model = path === undefined ? createRandomModel(random!, seed) : await loadModel(path);
       const shape: StepShape = flags;
       const flops = stepFlops(matrixSizes(model.parameters), shape);
       const progress = createProgress(io);
@@ -82,7 +82,7 @@ share of the best speed of a plain product, measured before the steps.
       }
       const { prompts, samples, promptTokens, thoughtTokens, answerTokens } = shape;
       const report = {
-        model: directory ?? random,
+        model: name ?? random,
         engine: engine.name,
         parameters: model.parameterCount,
         mode: shape.mode,

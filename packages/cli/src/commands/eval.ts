@@ -9,7 +9,7 @@ import { usageError } from '../errors.js';
 import { evaluateSetting, type SettingResult } from '../evaluation.js';
 import type { Io } from '../io.js';
 import { createProgress } from '../progress.js';
-import { openSubject } from '../subject.js';
+import { modelHelp, openSubject } from '../subject.js';
 import { formatTable, percent } from '../table.js';
 import { sigmaOf } from '../training.js';
 import {
@@ -27,7 +27,7 @@ import {
 export function evalCommand(io: Io): Command {
   const command = new Command('eval')
     .description('measure a model: accuracy and pass@k in the six settings')
-    .argument('<model>', 'Hugging Face model directory')
+    .argument('<model>', modelHelp)
     .option('--data <recipe>', 'recipe whose data, prompt, caps and evaluate are used')
     .addOption(setOption())
     .option('--setting <names>', `comma-separated, of: ${settingNames.join(', ')}; or all`, parseSettings, [
@@ -49,7 +49,7 @@ export function evalCommand(io: Io): Command {
         "soft-tokens eval MODEL --set 'data={kind: arithmetic, levels: [2]}'",
       ),
     )
-    .action(async (directory, flags) => {
+    .action(async (model, flags) => {
       if (flags.data === undefined && flags.set.length === 0) {
         throw usageError('eval: expected --data RECIPE or --set data=..., got neither; try --data recipes/demo.yaml');
       }
@@ -66,7 +66,7 @@ export function evalCommand(io: Io): Command {
         throw usageError(`--k: expected at most the ${samples} samples, got ${tooLarge}; raise --samples`);
 
       const engine = await startEngine(config.engine);
-      const subject = await openSubject(directory);
+      const subject = await openSubject(model);
       const limit = flags.limit ?? config.evaluate.questions;
       const questions = problemsOf(config.data, flags.split)
         .slice(0, limit)
@@ -103,7 +103,7 @@ export function evalCommand(io: Io): Command {
         progress.stop();
       }
       const summary = {
-        model: directory,
+        model,
         engine: engine.name,
         split: flags.split,
         questions: questions.length,

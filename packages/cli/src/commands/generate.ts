@@ -4,7 +4,7 @@ import { promptText } from '../config/data.js';
 import { startEngine } from '../engine.js';
 import { type DrawnToken, type Generated, generate } from '../generation.js';
 import type { Colors, Io } from '../io.js';
-import { openSubject } from '../subject.js';
+import { modelHelp, openSubject } from '../subject.js';
 import { formatTable } from '../table.js';
 import { sigmaOf } from '../training.js';
 import { engineOption, examples, jsonOption, nonNegativeNumber, positiveWholeNumber, seedOption } from './options.js';
@@ -12,7 +12,7 @@ import { engineOption, examples, jsonOption, nonNegativeNumber, positiveWholeNum
 export function generateCommand(io: Io): Command {
   const command = new Command('generate')
     .description('answer a question; show the thought and its entropies')
-    .argument('<model>', 'Hugging Face model directory')
+    .argument('<model>', modelHelp)
     .argument('<question>', 'the question')
     .addOption(
       new Option('--setting <name>', 'how the thought is drawn').choices(settingNames).default('soft-sample' as const),
@@ -43,9 +43,9 @@ export function generateCommand(io: Io): Command {
         'soft-tokens generate MODEL QUESTION --setting fuzzy-sample --json',
       ),
     )
-    .action(async (directory, question, flags) => {
+    .action(async (model, question, flags) => {
       const engine = await startEngine(flags.engine ?? 'auto');
-      const subject = await openSubject(directory);
+      const subject = await openSubject(model);
       const prompt = promptText(flags.prompt, question, subject.tokenizer);
       const colors = io.colors.out;
       const streaming = !flags.json && flags.samples === 1;
@@ -65,7 +65,7 @@ export function generateCommand(io: Io): Command {
       });
       if (flags.json) {
         const { setting } = flags;
-        io.out(`${JSON.stringify({ model: directory, engine: engine.name, setting, seed, prompt, completions })}\n`);
+        io.out(`${JSON.stringify({ model, engine: engine.name, setting, seed, prompt, completions })}\n`);
         return;
       }
       completions.forEach((completion, i) => {

@@ -1,17 +1,15 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { loadModel } from '@soft-tokens/models';
 import { startEngine } from '../engine.js';
-import { usageError } from '../errors.js';
 import type { Io } from '../io.js';
 import { createLineScorer } from '../scoring.js';
+import { modelHelp, modelPath } from '../subject.js';
 import { engineOption, examples } from './options.js';
 
 export function scoreCommand(io: Io): Command {
   const command = new Command('score')
     .description('log-probabilities of recorded samples: JSON lines in, JSON lines out')
-    .argument('<model>', 'Hugging Face model directory; needs no tokenizer')
+    .argument('<model>', `${modelHelp}; needs no tokenizer`)
     .addOption(engineOption())
     .addHelpText(
       'after',
@@ -24,12 +22,10 @@ A line out, natural logarithms:
   {"thoughtLogProb": [..], "answerLogProb": [..]}
 ${examples('soft-tokens score MODEL < samples.jsonl > scores.jsonl')}`,
     )
-    .action(async (directory, flags) => {
-      if (!existsSync(join(directory, 'config.json'))) {
-        throw usageError(`${directory}: expected a Hugging Face model directory with config.json, got none`);
-      }
+    .action(async (name, flags) => {
+      const path = await modelPath(name);
       await startEngine(flags.engine ?? 'auto');
-      const scoreLine = createLineScorer(await loadModel(directory));
+      const scoreLine = createLineScorer(await loadModel(path));
       let number = 0;
       for await (const text of io.lines()) {
         io.signal.throwIfAborted();

@@ -111,7 +111,7 @@ test('eval tests at the noise of evaluate, not at that of training', async () =>
 
 test('files that are not there are errors with the place that names them', async () => {
   expect(await problem(good.replace('model: model', 'model: modle'))).toMatch(
-    /recipe\.yaml:2:1: model: expected a directory with config\.json, got nothing at .*modle$/,
+    /recipe\.yaml:2:1: model: .*modle: expected a Hugging Face model directory with config\.json, .* got no such directory$/,
   );
   const gsm8k = good.replace(/data: .*/, 'data: { kind: gsm8k, train: none.jsonl }');
   expect(await problem(gsm8k)).toMatch(/:3:22: data\.train: expected a file, got nothing at .*none\.jsonl$/);

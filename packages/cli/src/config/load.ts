@@ -1,8 +1,9 @@
 // A recipe file and flags to a checked configuration with full paths.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { resolveModel } from '@soft-tokens/models';
 import { z } from 'zod';
-import { usageError } from '../errors.js';
+import { messageOf, usageError } from '../errors.js';
 import { type ConfigDocument, checkDocument, readDocument } from './document.js';
 import { display, resolveFrom } from './paths.js';
 import { type EvalConfig, evalSchema, type SftConfig, sftSchema, type TrainConfig, trainSchema } from './recipe.js';
@@ -12,7 +13,7 @@ import type { Setting } from './set.js';
 export async function loadTrainRecipe(file: string, settings: readonly Setting[]): Promise<TrainConfig> {
   const document = await readDocument(file, settings);
   const config = checkDocument(document, trainSchema);
-  config.model = modelPath(document, ['model'], config.model);
+  config.model = await modelPath(document, config.model);
   if (config.optimizer.warmup >= config.steps) {
     throw usageError(
       `${document.placeOf(['optimizer', 'warmup'])}: optimizer.warmup: expected fewer than the ${config.steps} steps, ` +
@@ -38,7 +39,7 @@ export async function loadTrainRecipe(file: string, settings: readonly Setting[]
 export async function loadSftRecipe(file: string, settings: readonly Setting[]): Promise<SftConfig> {
   const document = await readDocument(file, settings);
   const config = checkDocument(document, sftSchema);
-  if (config.model !== undefined) config.model = modelPath(document, ['model'], config.model);
+  if (config.model !== undefined) config.model = await modelPath(document, config.model);
   if (config.init) {
     const key = ['init', 'tokenizer'];
     config.init.tokenizer = existing(document, key, config.init.tokenizer, 'tokenizer.json');
@@ -77,8 +78,15 @@ function dataPaths<D extends TrainConfig['data']>(document: ConfigDocument, data
   return resolved;
 }
 
-const modelPath = (document: ConfigDocument, key: string[], path: string) =>
-  existing(document, key, path, 'config.json');
+/** The full path of the model that a recipe names. */
+async function modelPath(document: ConfigDocument, name: string): Promise<string> {
+  const key = ['model'];
+  try {
+    return await resolveModel(name, { from: resolveFrom(document, key, '') });
+  } catch (error) {
+    throw usageError(`${document.placeOf(key)}: model: ${messageOf(error)}`, { cause: error });
+  }
+}
 
 /** The full path of something that must be there, with a file in it where `inside` names one. */
 function existing(document: ConfigDocument, key: string[], path: string, inside?: string): string {

@@ -123,7 +123,7 @@ export const trainSchema = z.strictObject({
 /** A recipe of `soft-tokens sft`. */
 export const sftSchema = z
   .strictObject({
-    /** The model directory to go on from ... */
+    /** The model to go on from ... */
     model: path.optional(),
     /** ... or what to make a fresh one of: an architecture, the directory of its tokenizer, the keys of config.json. */
     init: z

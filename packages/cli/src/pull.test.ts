@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type HubServer, startHubServer } from '@soft-tokens/testing';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { finished, runInProcess, start, temporaryFolder, until, writeRandomModel, writeRecipe } from './test/tools.js';
+
+const folder = temporaryFolder();
+const at = (...path: string[]) => join(folder.path, ...path);
+let files: Record<string, Uint8Array>;
+let hub: HubServer;
+
+beforeAll(async () => {
+  const directory = await writeRandomModel(at('source'));
+  files = Object.fromEntries(readdirSync(directory).map((name) => [name, readFileSync(join(directory, name))]));
+});
+afterAll(folder.remove);
+
+beforeEach(async () => {
+  hub = await startHubServer({ 'org/name': { files } });
+  for (const [key, value] of Object.entries({ ...environment('home'), HF_HUB_CACHE: '', HUGGINGFACE_HUB_CACHE: '' })) {
+    vi.stubEnv(key, value);
+  }
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await hub.close();
+});
+
+const environment = (home: string) => ({ HF_HOME: at(home), HF_ENDPOINT: hub.endpoint, HF_HUB_OFFLINE: '' });
+const snapshot = (home: string) => at(home, 'hub/models--org--name/snapshots/0123456789abcdef0123456789abcdef01234567');
+
+describe('a pulled model', () => {
+  test('its path alone is on standard output; JSON; offline', async () => {
+    const first = await runInProcess(['pull', 'org/name']);
+    expect([first.code, first.out]).toEqual([0, `${snapshot('home')}\n`]);
+    expect(first.notes).toMatch(/^ +\d+% .* of 0\.\d MB {2}config\.json\norg\/name: 0\.\d MB in \d+s\n$/);
+    const again = await runInProcess(['pull', 'org/name', '--json']);
+    expect(JSON.parse(again.out)).toEqual({ model: 'org/name', path: snapshot('home'), fetched_bytes: 0 });
+    expect(again.notes).toContain('org/name: nothing to fetch\n');
+    hub.requests.length = 0;
+    const offline = await runInProcess(['pull', 'org/name', '--offline']);
+    expect([offline.code, offline.out]).toEqual([0, first.out]);
+    expect(hub.requests).toEqual([]);
+    const none = await runInProcess(['pull', 'org/other', '--offline']);
+    expect([none.code, none.out]).toEqual([1, '']);
+    expect(none.notes).toContain('soft-tokens pull org/other fetches it');
+  });
+
+  test('is called by its name wherever a model is taken, without the network', async () => {
+    await runInProcess(['pull', 'org/name']);
+    hub.requests.length = 0;
+    const small = ['--max-thought-tokens', '2', '--max-answer-tokens', '2', '--json', '--engine', 'wasm'];
+    const byName = await runInProcess(['generate', 'org/name', 'Q?', ...small]);
+    const byPath = await runInProcess(['generate', at('source'), 'Q?', ...small]);
+    expect(byName.notes).toBe('');
+    expect(JSON.parse(byName.out)).toEqual({ ...JSON.parse(byPath.out), model: 'org/name' });
+
+    const line =
+      '{"promptIds": [1], "thought": {"ids": [2]}, "answerIds": [3], "mode": {"name": "hard", "temperature": 1}}';
+    const scored = await runInProcess(['score', 'org/name', '--engine', 'wasm'], [line]);
+    expect(JSON.parse(scored.out).answerLogProb).toHaveLength(1);
+
+    const recipe = writeRecipe(folder.path, { model: 'org/name' });
+    const evaluated = await runInProcess(['eval', 'org/name', '--data', recipe, '--limit', '1', '--json']);
+    expect(JSON.parse(evaluated.out)).toMatchObject({ model: 'org/name', questions: 1 });
+
+    const shape = ['prompts', 'samples', 'prompt-tokens', 'thought-tokens', 'answer-tokens', 'steps'];
+    const bench = ['bench', '--model', 'org/name', ...shape.flatMap((flag) => [`--${flag}`, '1'])];
+    const timed = await runInProcess([...bench, '--engine', 'wasm', '--json']);
+    expect(JSON.parse(timed.out)).toMatchObject({ model: 'org/name', samples: 1 });
+
+    const trained = await runInProcess(['train', recipe, '--run-dir', at('run'), '--set', 'steps=2']);
+    expect([trained.code, hub.requests]).toEqual([0, []]);
+    // The folder's own recipe keeps the commit that was trained, whatever main leads to later.
+    const kept = readFileSync(at('run', 'config.yaml'), 'utf8');
+    expect(kept).toContain('model: ../home/hub/models--org--name/snapshots/0123456789abcdef');
+    const resumed = await runInProcess(['train', at('run', 'config.yaml'), '--run-dir', at('run')]);
+    expect(resumed.notes).toContain('finished before');
+  });
+
+  test('a recipe names a model that is not cached: the place, and what fetches it', async () => {
+    const recipe = writeRecipe(folder.path, { model: 'org/other@v1' }, 'other.yaml');
+    const { code, notes } = await runInProcess(['train', recipe, '--run-dir', at('other')]);
+    expect(code).toBe(2);
+    expect(notes).toMatch(
+      /other\.yaml:2:3: model: org\/other@v1: expected .*; soft-tokens pull org\/other@v1 fetches it/,
+    );
+    expect(existsSync(at('other'))).toBe(false);
+  });
+
+  test('a GGUF file, by --file', async () => {
+    hub.models['org/gguf'] = { files: { 'x.gguf': Buffer.from('GGUF'), 'y.gguf': Buffer.from('GGUF') } };
+    const { code, out } = await runInProcess(['pull', 'org/gguf', '--file', 'y.gguf']);
+    expect([code, readFileSync(out.trim(), 'latin1')]).toEqual([0, 'GGUF']);
+    const without = await runInProcess(['pull', 'org/gguf']);
+    expect(without.code).toBe(1);
+    expect(without.notes).toContain('pull one with --file: x.gguf, y.gguf');
+  });
+});
+
+describe('processes', () => {
+  const weights = 'model.safetensors';
+  /** The server sends the first part of the weights and then nothing. */
+  const stall = (bytes: number) => {
+    hub.instead = ({ server, range }, response) => {
+      if (server !== 'cdn' || range === 'bytes=0-0') return false;
+      response.writeHead(200, { 'content-length': files[weights]!.length }).write(files[weights]!.subarray(0, bytes));
+      return true;
+    };
+  };
+  const part = (home: string) => {
+    const etag = createHash('sha256').update(files[weights]!).digest('hex');
+    return join(at(home), 'hub/models--org--name/blobs', `${etag}.incomplete`);
+  };
+
+  test.each([
+    ['SIGKILL', null],
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s in the middle: the same command goes on from what came', async (signal, exitCode) => {
+    const home = `home-${signal}`;
+    const options = { cwd: folder.path, env: environment(home) };
+    stall(10_000);
+    const child = start(['pull', 'org/name'], options);
+    const ended = finished(child);
+    await until(() => existsSync(part(home)) && statSync(part(home)).size === 10_000, 'a part of the weights');
+    child.kill(signal);
+    const { code, out, notes } = await ended;
+    expect([code, out]).toEqual([exitCode, '']);
+    if (exitCode) expect(notes).toContain('; the same command goes on from what came\n');
+    expect(existsSync(join(at(home), 'hub/models--org--name/refs'))).toBe(false);
+
+    hub.instead = undefined;
+    hub.requests.length = 0;
+    const second = await finished(start(['pull', 'org/name'], options));
+    expect([second.code, second.out]).toEqual([0, `${snapshot(home)}\n`]);
+    const contents = hub.requests.filter(({ range, url }) => range !== 'bytes=0-0' && !url.startsWith('/api'));
+    expect(contents.map(({ server, range }) => [server, range])).toEqual([
+      ['hub', 'bytes=10000-'],
+      ['cdn', 'bytes=10000-'],
+    ]);
+    expect(readFileSync(join(snapshot(home), weights)).equals(files[weights]!)).toBe(true);
+  });
+
+  test('no network: one line, exit code 1', async () => {
+    const env = { ...environment('home-none'), HF_ENDPOINT: 'http://no.such.host.invalid', HF_TOKEN: 'hf_secret' };
+    const { code, out, notes } = await finished(start(['pull', 'org/name'], { cwd: folder.path, env }));
+    expect([code, out]).toEqual([1, '']);
+    expect(notes).toMatch(/^error: org\/name: expected an answer from http.*, got no connection \(E\w+\); .*\n$/);
+    expect(notes).not.toContain('secret');
+    expect(existsSync(at('home-none'))).toBe(false);
+  });
+});
