@@ -1,10 +1,37 @@
 // The memory that training takes, as far as it is known before it starts: that of activations depends on lengths.
+import {
+  adapterParameters,
+  adapterShapes,
+  baseDirectory,
+  isAdapterDirectory,
+  modelParameters,
+} from '@soft-tokens/models';
 import { formatBytes, freeMemory, requireMemory } from '@soft-tokens/tensor';
+import type { TrainConfig } from './config/recipe.js';
 
 /** How many numbers a model holds, and how many of them are trained. */
 export interface ModelSize {
   parameters: number;
   trained: number;
+}
+
+/**
+ * The size of what a recipe trains: a model, of which some parameters may be frozen, or adapters on one.
+ *
+ * @throws Error naming the file for a model or adapter that is not one.
+ */
+export async function trainingSize({
+  model,
+  lora,
+  frozen,
+}: Pick<TrainConfig, 'model' | 'lora' | 'frozen'>): Promise<ModelSize> {
+  const shapes = await modelParameters(await baseDirectory(model));
+  const adapters = isAdapterDirectory(model)
+    ? await adapterParameters(model, shapes)
+    : lora && adapterShapes(shapes, lora);
+  if (!adapters) return sizeOf(shapes, frozen);
+  const { parameters: trained } = sizeOf(adapters);
+  return { parameters: sizeOf(shapes).parameters + trained, trained };
 }
 
 /** The size of a model of these parameters, some of them frozen. */

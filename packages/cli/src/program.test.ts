@@ -20,7 +20,10 @@ describe('exit codes', () => {
     for (const argv of [
       ['--help'],
       ['--version'],
-      ...['train', 'sft', 'eval', 'generate', 'score', 'bench', 'pull', 'doctor'].map((name) => [name, '--help']),
+      ...['train', 'sft', 'eval', 'generate', 'score', 'merge', 'bench', 'pull', 'doctor'].map((name) => [
+        name,
+        '--help',
+      ]),
     ]) {
       const { code, out, notes } = await runInProcess(argv);
       expect([code, notes]).toEqual([0, '']);

@@ -4,6 +4,7 @@ import { benchCommand } from './commands/bench.js';
 import { doctorCommand } from './commands/doctor.js';
 import { evalCommand } from './commands/eval.js';
 import { generateCommand } from './commands/generate.js';
+import { mergeCommand } from './commands/merge.js';
 import { pullCommand } from './commands/pull.js';
 import { scoreCommand } from './commands/score.js';
 import { sftCommand } from './commands/sft.js';
@@ -41,6 +42,7 @@ export function createProgram(io: Io): Command {
     evalCommand,
     generateCommand,
     scoreCommand,
+    mergeCommand,
     benchCommand,
     pullCommand,
     doctorCommand,

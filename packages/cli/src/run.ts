@@ -1,7 +1,6 @@
 // A training run from recipe to report: its tasks, the processes that do them, what is shown meanwhile.
 import { join } from 'node:path';
 import type { Split } from '@soft-tokens/datasets';
-import { modelParameters } from '@soft-tokens/models';
 import { isDeterministic } from '@soft-tokens/samplers';
 import { type EngineReport, writeFileAtomic } from '@soft-tokens/tensor';
 import pico from 'picocolors';
@@ -16,8 +15,15 @@ import { createExecutor } from './jobs/execute.js';
 import { layout } from './jobs/layout.js';
 import { type Job, type Runner, runJobs } from './jobs/scheduler.js';
 import { needsOf, type Task, type TaskEvent, taskName, tasksOf } from './jobs/tasks.js';
+import { checkLora } from './lora.js';
 import { measureMatMul } from './measure.js';
-import { describeTrainingMemory, type ModelSize, requireTrainingMemory, sizeOf, trainingBytes } from './memory.js';
+import {
+  describeTrainingMemory,
+  type ModelSize,
+  requireTrainingMemory,
+  trainingBytes,
+  trainingSize,
+} from './memory.js';
 import { paperTable, trainingTable } from './paperTable.js';
 import { createProgress, duration, type Progress } from './progress.js';
 import { writeReport } from './report/page.js';
@@ -37,11 +43,12 @@ export async function runTraining(
 ): Promise<RunResults> {
   // What is wrong with the input is better known before a folder is made or any process starts.
   await checkModelDirectory(config.model);
+  await checkLora(config);
   const count = (split: Split) => problemsOf(config.data, split).length;
   count('train');
   const counts = { validation: count('validation'), test: config.evaluate ? count('test') : 0 };
   const engine = await startEngine(config.engine);
-  const size = sizeOf(await modelParameters(config.model), config.frozen);
+  const size = await trainingSize(config);
   requireRoom(config, size, run);
   const folder = await openRunFolder({ ...run, config, command: ['soft-tokens', ...process.argv.slice(2)], engine });
   try {

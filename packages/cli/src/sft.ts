@@ -8,6 +8,7 @@ import {
   embeddingRms,
   initialShapes,
   initialWeights,
+  isAdapterDirectory,
   loadModelDirectory,
   loadTokenizer,
   modelParameters,
@@ -131,7 +132,7 @@ async function warmUp(
       maxTokens: config.maxTokens,
       recompute: config.recompute,
       checkpointEvery: config.checkpointEvery,
-      checkpoints: await openCheckpoints(checkpoints, model, { tokenizerFrom: from, embeddingRms: start }),
+      checkpoints: await openCheckpoints(checkpoints, model, { base: from, embeddingRms: start }),
       seed: config.seed,
       signal: io.signal,
     });
@@ -176,6 +177,11 @@ async function warmUp(
 /** The model to train, loaded or fresh, and the directory its tokenizer files are in. */
 async function startingModel({ model: directory, init, seed }: SftConfig): Promise<{ subject: Subject; from: string }> {
   if (directory !== undefined) {
+    if (isAdapterDirectory(directory)) {
+      throw usageError(
+        `model: expected a whole model, got the adapter ${display(directory)}; merge it first: soft-tokens merge`,
+      );
+    }
     requireTrainingMemory(display(directory), sizeOf(await modelParameters(directory)));
     const subject = await loadModelDirectory(directory);
     return { subject: { ...subject, embeddingRms: embeddingRms(subject.model.inputEmbedding) }, from: directory };

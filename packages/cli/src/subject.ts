@@ -1,7 +1,7 @@
 // Models that are named on the command line: found, checked, and loaded.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { architectureOf, loadModelDirectory, loadTokenizer, resolveModel } from '@soft-tokens/models';
+import { architectureOf, baseDirectory, loadModelDirectory, loadTokenizer, resolveModel } from '@soft-tokens/models';
 import { display } from './config/paths.js';
 import { CliError, messageOf, usageError } from './errors.js';
 import type { Subject } from './training.js';
@@ -18,17 +18,21 @@ export async function modelPath(name: string): Promise<string> {
   }
 }
 
-/** Loads a model named on the command line. Throws CliError (exit code 2) when there is none. */
-export async function openSubject(name: string): Promise<Subject> {
-  return loadModelDirectory(await modelPath(name));
+/** Loads a model named on the command line, and says where it is. Throws CliError (exit code 2) when there is none. */
+export async function openSubject(name: string): Promise<Subject & { path: string }> {
+  const path = await modelPath(name);
+  return { ...(await loadModelDirectory(path)), path };
 }
 
 /**
- * Whether a model can be one, told by the small files of its directory alone.
+/**
+ * Whether a model can be one, told by the small files of its directory alone. Of an adapter: whether the model can be one
+ * that it belongs to.
  *
  * @throws CliError or Error naming the file that is missing or wrong.
  */
-export async function checkModelDirectory(directory: string): Promise<void> {
+export async function checkModelDirectory(path: string): Promise<void> {
+  const directory = await baseDirectory(path);
   if ((await stat(directory)).isFile()) return; // a GGUF file says what it holds as it is loaded
   const file = join(directory, 'config.json');
   let config: Record<string, unknown>;

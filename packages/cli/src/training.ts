@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CausalLM, noiseScaleOf, saveModel, type Tokenizer } from '@soft-tokens/models';
+import { type CausalLM, isLora, noiseScaleOf, saveAdapter, saveModel, type Tokenizer } from '@soft-tokens/models';
 import {
   adamW,
   type CheckpointStore,
@@ -31,17 +31,23 @@ export function optimizerOf(config: OptimizerConfig, steps: number): { optimizer
   };
 }
 
-/** The checkpoints of a task, once what a kill left half-written is gone. */
-export async function openCheckpoints(
-  directory: string,
-  model: CausalLM,
-  { tokenizerFrom, embeddingRms }: { tokenizerFrom: string; embeddingRms: number },
-): Promise<CheckpointStore> {
+/** Where a trained model came from. */
+export interface Origin {
+  /** The directory of the model without adapters. */
+  base: string;
+  embeddingRms: number;
+}
+
+/** The checkpoints of a task, once what a kill left half-written is gone: of models, or of the adapters alone. */
+export async function openCheckpoints(directory: string, model: CausalLM, origin: Origin): Promise<CheckpointStore> {
   await mkdir(directory, { recursive: true });
   for (const name of await readdir(directory)) {
     if (name.startsWith('.')) rmSync(join(directory, name), { recursive: true, force: true });
   }
-  return checkpointStore(directory, (into) => saveModel(model, into, { from: tokenizerFrom, embeddingRms }));
+  const { base, embeddingRms } = origin;
+  return isLora(model)
+    ? checkpointStore(directory, (into) => saveAdapter(model, into, { base }), { weights: 'adapter_model.safetensors' })
+    : checkpointStore(directory, (into) => saveModel(model, into, { from: base, embeddingRms }));
 }
 
 /** A model with what is needed to prompt it. */

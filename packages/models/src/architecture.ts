@@ -1,11 +1,24 @@
 // What a file like llama.ts offers. Letters: B batch, T time, d hiddenSize, V vocabSize.
 import type { ForwardOptions } from '@soft-tokens/samplers';
-import type { Tensor, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { DecoderCache } from './cache.js';
 import type { DecoderConfig, RawConfig } from './config.js';
 
+/** What a low-rank adapter adds to a linear layer: y = W x + b + scale B (A x). */
+export interface LowRank {
+  /** `[r, in]`. */
+  A: Tensor2D;
+  /** `[out, r]`. */
+  B: Tensor2D;
+  scale: number;
+}
+
 /** Looks a parameter up by its checkpoint name. */
-export type Weights = (name: string) => Tensor;
+export interface Weights {
+  (name: string): Tensor;
+  /** Looks up the adapter of a linear layer by the layer's name; most have none. */
+  adapter?: ((name: string) => LowRank | undefined) | undefined;
+}
 
 /** One family of models: how its config.json is read, which parameters it has, and what it computes. */
 export interface Architecture<C extends DecoderConfig = DecoderConfig> {

@@ -28,8 +28,15 @@ export interface CausalLM extends LanguageModel {
   readonly parameterCount: number;
   /** E, `[V, d]`: one of the parameters; also the output matrix where the model is tied. */
   readonly inputEmbedding: tf.Variable<tf.Rank.R2>;
+  /** As any language model's, with the adapters that the options name. */
+  forward(inputs: tf.Tensor3D, cache?: KeyValueCache, options?: DecoderOptions): tf.Tensor3D;
   /** Frees the parameters. */
   dispose(): void;
+}
+
+export interface DecoderOptions extends ForwardOptions {
+  /** Looks up what is added to a linear layer, by the layer's name; see `withLora`. */
+  adapter?: Weights['adapter'];
 }
 
 /** The stream of random numbers that fresh weights come from; a run with the same seed draws its noise elsewhere. */
@@ -202,7 +209,7 @@ function modelOf(
     mixture: (hidden, temperature) => tf.tidy(() => headMixture(hidden, W, E, temperature)),
   };
 
-  function forward(inputs: tf.Tensor3D, cache?: KeyValueCache, options: ForwardOptions = {}): tf.Tensor3D {
+  function forward(inputs: tf.Tensor3D, cache?: KeyValueCache, options: DecoderOptions = {}): tf.Tensor3D {
     if (inputs.rank !== 3 || inputs.shape[2] !== d || inputs.shape[1] === 0) {
       throw new RangeError(`forward: expected inputs [B, T, ${d}] with T > 0, got [${inputs.shape}]`);
     }
@@ -213,8 +220,9 @@ function modelOf(
     if (cache && cache.padding.length !== inputs.shape[0]) {
       throw new RangeError(`forward: expected ${cache.padding.length} rows, as the cache has, got ${inputs.shape[0]}`);
     }
+    const weights: Weights = Object.assign((name: string) => weight(name), { adapter: options.adapter });
     try {
-      return tf.tidy(() => architecture.forward(settings, weight, inputs, cache, options));
+      return tf.tidy(() => architecture.forward(settings, weights, inputs, cache, options));
     } catch (error) {
       cache?.dispose(); // some of its layers may have grown already
       throw error;

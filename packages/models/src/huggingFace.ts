@@ -14,7 +14,9 @@ import { architectureOf } from './architectures.js';
 import { type CausalLM, type LoadOptions, loadCausalLM, parameterShapes } from './causalLM.js';
 import type { RawConfig } from './config.js';
 import { readJson } from './files.js';
+import { isLora, type LoraModel } from './lora.js';
 import { embeddingRms } from './noiseScale.js';
+import { baseDirectory, isAdapterDirectory, loadAdapter } from './peft.js';
 import { loadTokenizer, type Tokenizer } from './tokenizer.js';
 import type { WeightSource } from './weightSource.js';
 
@@ -41,6 +43,11 @@ export interface SaveOptions {
   from?: string;
   /** The frozen noise scale, written to soft_tokens.json. */
   embeddingRms?: number;
+}
+
+/** Where the model is that an adapter's directory belongs to; found by `baseDirectory` unless given. */
+export interface DirectoryOptions extends LoadOptions {
+  base?: string | undefined;
 }
 
 export const SOFT_TOKENS = 'soft_tokens.json';
@@ -71,13 +78,17 @@ const replaceable = (name: string) =>
 
 /**
  * The model in a Hugging Face directory: config.json and model.safetensors, or its shards. Half-precision weights are
- * widened to float32. Call `useEngine` first.
+ * widened to float32. Of an adapter's directory: the model it belongs to, with the adapter on it (a `LoraModel`, of which
+ * `dispose` frees both). Call `useEngine` first.
+ *
+ * - `base`: where the model is that an adapter belongs to; found by `baseDirectory` unless given
  *
  * @throws Error naming the file and the key or tensor for whatever is missing, unexpected or damaged, for a model that is
  * computed differently from what this package does, and for one that is too large for the memory there is.
  * @example const model = await loadModel('Qwen2.5-0.5B');
  */
-export async function loadModel(directory: string, options: LoadOptions = {}): Promise<CausalLM> {
+export async function loadModel(directory: string, { base, ...options }: DirectoryOptions = {}): Promise<CausalLM> {
+  if (isAdapterDirectory(directory)) return withAdapter(directory, base ?? (await baseDirectory(directory)), options);
   const { architecture, config, configFile, source } = await openModel(directory);
   return loadCausalLM(architecture, config, source, { configFile, ...options });
 }
@@ -111,18 +122,41 @@ async function openModel(directory: string): Promise<OpenModel> {
 }
 
 /**
- * The model and the tokenizer of a directory, checked to fit each other.
+ * The model and the tokenizer of a directory, checked to fit each other. An adapter has the tokenizer and the noise scale
+ * of the model it belongs to.
+ *
+ * - `base`: as for `loadModel`
  *
  * @throws Error as `loadModel` and `loadTokenizer` do, and for a tokenizer with ids the model has no embedding for.
  * @example const { model, tokenizer } = await loadModelDirectory('Qwen2.5-0.5B');
  */
-export async function loadModelDirectory(directory: string, options: LoadOptions = {}): Promise<ModelDirectory> {
-  const tokenizer = await loadTokenizer(directory); // first: it is small and most likely to be missing
-  const storedRms = await readEmbeddingRms(directory);
-  const model = await loadModel(directory, options);
+export async function loadModelDirectory(
+  directory: string,
+  { base, ...options }: DirectoryOptions = {},
+): Promise<ModelDirectory> {
+  const home = isAdapterDirectory(directory) ? (base ?? (await baseDirectory(directory))) : directory;
+  const tokenizer = await loadTokenizer(home); // first: it is small and most likely to be missing
+  const storedRms = await readEmbeddingRms(home);
+  const model = await loadModel(directory, { base: home, ...options });
   try {
-    requireFit(tokenizer, model, directory);
+    requireFit(tokenizer, model, home);
     return { model, tokenizer, embeddingRms: storedRms ?? embeddingRms(model.inputEmbedding) };
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+/** The adapter in a directory on the model in another, as one. */
+async function withAdapter(directory: string, base: string, options: LoadOptions): Promise<LoraModel> {
+  const model = await loadModel(base, options);
+  try {
+    const lora = await loadAdapter(model, directory);
+    const dispose = () => {
+      lora.dispose();
+      model.dispose();
+    };
+    return { ...lora, dispose };
   } catch (error) {
     model.dispose();
     throw error;
@@ -144,6 +178,11 @@ export async function saveModel(
   directory: string,
   { dtype = 'F32', maxShardSize, from, embeddingRms: rms }: SaveOptions = {},
 ): Promise<void> {
+  if (isLora(model)) {
+    throw new TypeError(
+      'saveModel: expected a whole model, got one with adapters; saveAdapter them, or mergeLora first',
+    );
+  }
   const target = resolve(directory);
   const replaced = await requireReplaceable(target);
   const beside = (kind: string) => join(dirname(target), `.${basename(target)}.${kind}-${randomUUID().slice(0, 8)}`);

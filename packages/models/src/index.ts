@@ -25,7 +25,18 @@ export {
   type WeightType,
 } from './huggingFace.js';
 export { type LlamaConfig, llama } from './llama.js';
+export {
+  adapterShapes,
+  isLora,
+  type LoraModel,
+  type LoraSettings,
+  linearNames,
+  mergeLora,
+  unknownTarget,
+  withLora,
+} from './lora.js';
 export { embeddingRms, noiseScale, noiseScaleOf, type RmsKind } from './noiseScale.js';
+export { adapterParameters, baseDirectory, isAdapterDirectory, loadAdapter, saveAdapter } from './peft.js';
 export { type Qwen2Config, qwen2 } from './qwen2.js';
 export { tinyModelDirectory } from './tiny.js';
 export { createTokenizer, loadTokenizer, type Tokenizer, type TokenizerFiles } from './tokenizer.js';

@@ -12,7 +12,9 @@ import {
   swiglu,
 } from '@soft-tokens/tensor';
 import {
+  add,
   engine,
+  mul,
   reshape,
   type Tensor,
   type Tensor1D,
@@ -21,14 +23,15 @@ import {
   type Tensor4D,
   tidy,
 } from '@tensorflow/tfjs-core';
-import type { Weights } from './architecture.js';
+import type { LowRank, Weights } from './architecture.js';
 import type { DecoderCache, LayerCache } from './cache.js';
 import type { DecoderConfig } from './config.js';
 
-/** A linear layer's parameters as stored: `weight` `[out, in]`, `bias` `[out]`. */
+/** A linear layer's parameters as stored: `weight` `[out, in]`, `bias` `[out]`; with its adapter, where it has one. */
 export interface Projection {
   weight: Tensor2D;
   bias: Tensor1D | undefined;
+  adapter: LowRank | undefined;
 }
 
 /** The projection stored under `name`. */
@@ -36,10 +39,15 @@ export function projection(weight: Weights, name: string, bias = false): Project
   return {
     weight: weight(`${name}.weight`) as Tensor2D,
     bias: bias ? (weight(`${name}.bias`) as Tensor1D) : undefined,
+    adapter: weight.adapter?.(name),
   };
 }
 
-const project = (x: Tensor, { weight, bias }: Projection) => linear(x, weight, bias);
+/** W x + b, and scale B (A x) of an adapter; scaled where it is narrow. */
+function project(x: Tensor, { weight, bias, adapter }: Projection): Tensor {
+  const y = linear(x, weight, bias);
+  return adapter ? add(y, linear(mul(linear(x, adapter.A), adapter.scale), adapter.B)) : y;
+}
 
 /** The RMS norm stored under `name`: `[..., d]` -> `[..., d]`. */
 export function norm(x: Tensor3D, weight: Weights, name: string, eps: number): Tensor3D {

@@ -49,12 +49,17 @@ const STEP = /^step-(\d{6,})$/;
  * Checkpoints in a directory: the newest `step-NNNNNN`, and `best`.
  *
  * - `saveModel` writes the current model into a directory that does not exist yet
+ * - `weights`: the file in which it puts the parameters, under their names; `model.safetensors`, or its shards, unless said
  *
- * @throws Error (from `restore`) naming the file, when a checkpoint is damaged or does not fit the parameters, which are
- * then as they were.
+ * @throws Error (from `restore`) naming the file, when a checkpoint is damaged or does not fit the parameters. What its
+ * headers tell is found before any parameter changes; a disk that fails later may leave some changed.
  * @example const store = checkpointStore('runs/demo/soft/checkpoints', (dir) => saveModel(model, dir));
  */
-export function checkpointStore(directory: string, saveModel: (dir: string) => Promise<void>): CheckpointStore {
+export function checkpointStore(
+  directory: string,
+  saveModel: (dir: string) => Promise<void>,
+  { weights: weightsFile }: { weights?: string } = {},
+): CheckpointStore {
   const steps = async (): Promise<number[]> => {
     const names = (await readdir(directory).catch(ignoreMissing)) ?? [];
     return names.flatMap((name) => STEP.exec(name)?.[1] ?? []).map(Number);
@@ -95,7 +100,7 @@ export function checkpointStore(directory: string, saveModel: (dir: string) => P
       const dir = join(directory, nameOf(newest));
       const { step, optimizerCount, best } = await readState(join(dir, 'trainer.json'));
       // What does not fit is found before anything changes; then one tensor after another, so that no copy is in memory.
-      const weights = await openWeights(dir, parameters);
+      const weights = await openWeights(dir, weightsFile, parameters);
       const moments = await openMoments(join(dir, 'optimizer.safetensors'), parameters);
       const tensors = new Map<string, tf.Tensor>();
       try {
@@ -143,8 +148,13 @@ function beginAnew(error: unknown, directory: string): Error {
   return new Error(`${problem}; remove ${directory} to begin anew`, { cause: error });
 }
 
-async function openWeights(directory: string, parameters: Parameters): Promise<OpenSafetensors> {
-  const weights = await openShardedSafetensors(directory).catch((error) => {
+async function openWeights(
+  directory: string,
+  file: string | undefined,
+  parameters: Parameters,
+): Promise<OpenSafetensors> {
+  const opening = file === undefined ? openShardedSafetensors(directory) : openSafetensors(join(directory, file));
+  const weights = await opening.catch((error) => {
     throw beginAnew(error, directory);
   });
   for (const [name, { shape }] of parameters) {

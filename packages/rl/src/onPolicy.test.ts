@@ -1,5 +1,6 @@
 // On the engine `native` every value of a sequence has the same bits whatever it is computed beside: so the log-probabilities
 // that a rollout saw, one token at a time on the cache, are those of the scoring pass, which computes all positions at once.
+import { type CausalLM, withLora } from '@soft-tokens/models';
 import { type Action, fuzzy, hard, type Observation, type Sampler, soft } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine } from '@soft-tokens/testing';
@@ -15,12 +16,23 @@ const samplers: Record<string, Sampler<Action>> = {
   fuzzy: fuzzy({ temperature: 0.1, noiseScale: 0.4 }) as Sampler<Action>,
 };
 
+/** Adapters as after training: B is not 0. */
+function withMovedAdapters(base: CausalLM): CausalLM {
+  const model = withLora(base, { r: 3, alpha: 6, target: 'all-linear', seed: 1 });
+  for (const [name, variable] of model.parameters) {
+    if (name.includes('lora_B'))
+      tf.tidy(() => variable.assign(tf.sin(tf.reshape(tf.range(1, variable.size + 1), variable.shape))));
+  }
+  return model;
+}
+
 eachEngine(useEngine, () => {
   for (const [name, sampler] of Object.entries(samplers)) {
-    for (const threads of [1, 3]) {
-      test(`${name}, ${threads} threads: rollout and scoring agree to the last bit`, async () => {
+    for (const { threads, adapters } of [{ threads: 1 }, { threads: 3 }, { threads: 3, adapters: true }]) {
+      test(`${name}, ${threads} threads${adapters ? ', adapters' : ''}: rollout and scoring agree to the last bit`, async () => {
         await useEngine('native', { threads });
-        const model = toyModel({ vocabSize: digits.vocabSize });
+        const base = toyModel({ vocabSize: digits.vocabSize });
+        const model = adapters ? withMovedAdapters(base) : base;
         const states: Record<Observation['phase'], Float32Array[][]> = { thought: [], answer: [] };
         const observe = ({ phase, rows, hidden }: Observation) => {
           const values = hidden.dataSync<'float32'>();
@@ -71,6 +83,7 @@ eachEngine(useEngine, () => {
           expect(scored.answer[n]!.slice(0, answerIds.length)).toEqual(seen.answer);
         });
         model.dispose();
+        if (model !== base) base.dispose();
       });
     }
   }

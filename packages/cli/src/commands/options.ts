@@ -1,13 +1,29 @@
 // Flags that several commands have, so that they read alike.
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { engineNames } from '@soft-tokens/tensor';
-import { collectSettings, type Setting } from '../config/set.js';
+import { collectSettings, parseSetting, type Setting } from '../config/set.js';
 import { suggest } from '../config/suggest.js';
 
 export const setOption = () =>
   new Option('--set <key=value>', 'change a key of the recipe, e.g. caps.thought=64; repeatable')
     .argParser((text: string, earlier: Setting[] | undefined) => collectSettings(text, earlier))
     .default([] as Setting[], 'none');
+
+export const loraOption = () =>
+  new Option('--lora <settings>', 'train adapters only, e.g. r=16,alpha=32,target=q_proj+v_proj').argParser(
+    loraSettings,
+  );
+
+/** The settings that `r=16,target=q_proj+v_proj` stands for: `lora.r=16` and `lora.target=[q_proj, v_proj]`. */
+function loraSettings(text: string): Setting[] {
+  return text.split(',').map((part) => {
+    const [, key, value] = /^(\w+)=(.+)$/.exec(part.trim()) ?? [];
+    if (key === undefined || value === undefined) {
+      throw new InvalidArgumentError('Expected settings like r=16,alpha=32,target=q_proj+v_proj.');
+    }
+    return parseSetting(`lora.${key}=${key === 'target' && value !== 'all-linear' ? `[${value.split('+')}]` : value}`);
+  });
+}
 
 export const seedOption = () => new Option('--seed <n>', 'seed of everything random').argParser(wholeNumber);
 
@@ -57,9 +73,10 @@ export function flagSettings(flags: {
   set: Setting[];
   seed?: number | undefined;
   engine?: string | undefined;
+  lora?: Setting[] | undefined;
 }): Setting[] {
   const named = (['seed', 'engine'] as const).flatMap((key) =>
     flags[key] === undefined ? [] : [{ text: `${key}=${flags[key]}`, path: [key], value: flags[key] }],
   );
-  return [...flags.set, ...named];
+  return [...flags.set, ...named, ...(flags.lora ?? [])];
 }

@@ -4,13 +4,14 @@ import { display } from '../config/paths.js';
 import type { Io } from '../io.js';
 import { resultText, runTraining } from '../run.js';
 import { defaultRunDirectory } from '../versions.js';
-import { engineOption, examples, flagSettings, jsonOption, seedOption, setOption } from './options.js';
+import { engineOption, examples, flagSettings, jsonOption, loraOption, seedOption, setOption } from './options.js';
 
 export function trainCommand(io: Io): Command {
   const command = new Command('train')
     .description('train a model in each mode by reinforcement, evaluate, report')
     .argument('<recipe>', 'YAML file; see recipes/')
     .addOption(setOption())
+    .addOption(loraOption())
     .option('--run-dir <directory>', 'run folder (default: runs/<recipe name>)')
     .addOption(seedOption())
     .addOption(engineOption())

@@ -20,6 +20,12 @@ export async function loadTrainRecipe(file: string, settings: readonly Setting[]
         `got ${config.optimizer.warmup}; set optimizer.warmup`,
     );
   }
+  if (config.lora && config.frozen.length > 0) {
+    throw usageError(
+      `${document.placeOf(['frozen'])}: frozen: expected none beside lora, which trains nothing but the adapters, got ` +
+        `${config.frozen.join(', ')}; leave one out`,
+    );
+  }
   const { learningRate } = config.optimizer;
   const missing = config.modes.find((mode) => typeof learningRate === 'object' && learningRate[mode] === undefined);
   if (missing) {
@@ -88,12 +94,12 @@ async function modelPath(document: ConfigDocument, name: string): Promise<string
   }
 }
 
-/** The full path of something that must be there, with a file in it where `inside` names one. */
-function existing(document: ConfigDocument, key: string[], path: string, inside?: string): string {
+/** The full path of something that must be there, with a file in it of those that `inside` names. */
+function existing(document: ConfigDocument, key: string[], path: string, ...inside: string[]): string {
   const full = resolveFrom(document, key, path);
-  const wanted = inside === undefined ? full : join(full, inside);
-  if (!existsSync(wanted)) {
-    const what = inside === undefined ? 'a file' : `a directory with ${inside}`;
+  const wanted = inside.length === 0 ? [full] : inside.map((name) => join(full, name));
+  if (!wanted.some(existsSync)) {
+    const what = inside.length === 0 ? 'a file' : `a directory with ${inside[0]}`;
     throw usageError(`${document.placeOf(key)}: ${key.join('.')}: expected ${what}, got nothing at ${display(full)}`);
   }
   return full;

@@ -88,6 +88,18 @@ const evaluation = z.strictObject({
   noise: noise.prefault({}),
 });
 
+/** Low-rank adapters to train in place of the model: rank, α, and the names of the linear layers that get one. */
+const lora = z.strictObject({
+  r: count.default(16),
+  alpha: positive.default(32),
+  /** All of them unless said: fewer fall behind full training, Dettmers et al. 2023, arXiv:2305.14314, sec. 4. */
+  target: z
+    .union([z.literal('all-linear'), z.array(path).min(1)], {
+      error: 'expected all-linear, or a list of linear layers',
+    })
+    .default('all-linear'),
+});
+
 /** A recipe of `soft-tokens train`. */
 export const trainSchema = z.strictObject({
   model: path,
@@ -108,6 +120,7 @@ export const trainSchema = z.strictObject({
   optimizer: z.strictObject({ learningRate: rateOfEachMode, ...optimizerKeys }),
   /** Checkpoint names of parameters that are not trained. */
   frozen: z.array(z.string()).default([]),
+  lora: lora.optional(),
   /** Positions a micro-batch holds at most. */
   maxTokens: count.default(8192),
   /** Keep less of each layer and compute it again: less memory, more time. */
@@ -165,6 +178,7 @@ export type TrainConfig = z.output<typeof trainSchema>;
 export type SftConfig = z.output<typeof sftSchema>;
 export type EvalConfig = z.output<typeof evalSchema>;
 export type EvaluationConfig = z.output<typeof evaluation>;
+export type LoraConfig = z.output<typeof lora>;
 export type NoiseConfig = z.output<typeof noise>;
 export type Caps = z.output<typeof caps>;
 

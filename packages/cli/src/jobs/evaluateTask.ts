@@ -1,7 +1,7 @@
 // Evaluating one model of a run in one setting.
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { loadModelDirectory } from '@soft-tokens/models';
+import { baseDirectory, loadModelDirectory } from '@soft-tokens/models';
 import type { SettingName } from '@soft-tokens/samplers';
 import { writeFileAtomic } from '@soft-tokens/tensor';
 import { problemsOf, toQuestion } from '../config/data.js';
@@ -38,7 +38,10 @@ export async function evaluateTask(
 ): Promise<void> {
   const task = taskName({ kind: 'evaluate', subject: name, setting });
   const { samples, caps, k, noise, questions: limit } = evaluationOf(config);
-  const subject = await load(cache, name, name === 'base' ? config.model : layout.best(directory, name));
+  const subject = await load(cache, name, {
+    directory: name === 'base' ? config.model : layout.best(directory, name),
+    base: await baseDirectory(config.model),
+  });
   const questions = problemsOf(config.data, 'test')
     .slice(0, limit)
     .map((problem) => toQuestion(problem, config.prompt, subject.tokenizer));
@@ -61,11 +64,16 @@ export async function evaluateTask(
   await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
 }
 
-async function load(cache: SubjectCache, name: SubjectName, directory: string): Promise<Subject> {
+/** `base`: where the model is that was trained, should an adapter be all that came of it. */
+async function load(
+  cache: SubjectCache,
+  name: SubjectName,
+  { directory, base }: { directory: string; base: string },
+): Promise<Subject> {
   if (cache.held?.name === name) return cache.held.subject;
   cache.held?.subject.model.dispose();
   delete cache.held;
-  const subject = await loadModelDirectory(directory);
+  const subject = await loadModelDirectory(directory, { base });
   cache.held = { name, subject };
   return subject;
 }

@@ -1,7 +1,7 @@
 // Training one mode of a run.
 import type { Problem } from '@soft-tokens/datasets';
 
-import { loadModelDirectory } from '@soft-tokens/models';
+import { baseDirectory, loadModelDirectory, withLora } from '@soft-tokens/models';
 import { boxedReward, freeze, type Sample, type StepEvent, train } from '@soft-tokens/rl';
 import type { Mode } from '@soft-tokens/samplers';
 import { samplerFor } from '@soft-tokens/samplers';
@@ -36,7 +36,8 @@ export type MetricsRecord =
 export async function trainTask({ config, directory, signal, emit }: TaskContext, mode: Mode): Promise<void> {
   const task = taskName({ kind: 'train', mode });
   const subject = await loadModelDirectory(config.model);
-  const { model, tokenizer, embeddingRms } = subject;
+  const { tokenizer, embeddingRms } = subject;
+  const model = config.lora ? withLora(subject.model, { ...config.lora, seed: config.seed }) : subject.model;
   const sigma = sigmaOf(subject, config.noise);
   const { learningRate, ...optimizer } = config.optimizer;
   const rate = typeof learningRate === 'number' ? learningRate : learningRate[mode]!; // the recipe is checked for it
@@ -65,7 +66,7 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
     validateEvery: config.validateEvery,
     checkpointEvery: config.checkpointEvery,
     checkpoints: await openCheckpoints(layout.checkpoints(directory, mode), model, {
-      tokenizerFrom: config.model,
+      base: await baseDirectory(config.model),
       embeddingRms,
     }),
     seed: config.seed,
@@ -114,6 +115,7 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
     logs.metrics?.close();
     logs.completions?.close();
     model.dispose();
+    if (model !== subject.model) subject.model.dispose();
   }
   const record: TrainedRecord = { mode, steps: config.steps, best: await bestOf(directory, mode) };
   await writeFileAtomic(layout.marker(directory, { kind: 'train', mode }), `${JSON.stringify(record, null, 2)}\n`);

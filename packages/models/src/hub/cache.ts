@@ -7,6 +7,9 @@ import { readTextIfPresent } from '../files.js';
 import { hubCacheDirectory } from './environment.js';
 import { formatHubName, type HubName, isCommit, isGgufName, parseHubName, show } from './name.js';
 
+/** What a directory with an adapter of PEFT's has in place of a model's config.json. */
+export const ADAPTER_CONFIG = 'adapter_config.json';
+
 export interface CacheOptions {
   /** The hub's cache; where the environment says, unless given. */
   cacheDirectory?: string;
@@ -116,7 +119,7 @@ export async function resolveModel(
   const path = from === undefined ? nameOrPath : resolve(from, nameOrPath);
   const kind = await kindOf(path);
   if (kind === 'directory') {
-    if (await isFile(join(path, 'config.json'))) return path;
+    if ((await isFile(join(path, 'config.json'))) || (await isFile(join(path, ADAPTER_CONFIG)))) return path;
     throw new Error(`${show(path)}: expected a Hugging Face model directory with config.json, got one without`);
   }
   if (kind === 'file' && isGgufName(path)) return path;
