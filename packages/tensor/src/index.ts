@@ -9,6 +9,18 @@ export {
   useEngine,
 } from './engine.js';
 export { syncDirectory, writeFileAtomic } from './io/files.js';
+export type { GgmlType } from './io/ggmlFormats.js';
+export { readGguf } from './io/gguf.js';
+export {
+  type GgufHeader,
+  type GgufMetadata,
+  type GgufNumbers,
+  type GgufScalarType,
+  type GgufTensorInfo,
+  type GgufValue,
+  readGgufHeader,
+} from './io/ggufHeader.js';
+export { type GgufTensor, writeGguf } from './io/ggufWrite.js';
 export { jsonDepth } from './io/reading.js';
 export {
   type OpenSafetensors,
