@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gguf as parseElsewhere } from '@huggingface/gguf';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readGguf } from './gguf.js';
@@ -37,6 +38,47 @@ describe('writeGguf', () => {
     const wrong = got.findIndex((byte, i) => byte !== want[i]);
     if (wrong >= 0) expect.fail(`byte ${wrong}: expected ${want[wrong]}, got ${got[wrong]}`);
     expect(got.length).toBe(want.length);
+  });
+
+  test('another reader finds the same metadata and tensors: @huggingface/gguf', async () => {
+    const file = join(directory, 'elsewhere.gguf');
+    const metadata = new Map<string, GgufValue>([
+      ['general.architecture', { type: 'string', value: 'llama' }],
+      ['general.quantization_version', { type: 'uint32', value: 2 }],
+      ['llama.block_count', { type: 'uint32', value: 3 }],
+      ['llama.context_length', { type: 'uint64', value: 2 ** 40 }],
+      ['llama.rope.freq_base', { type: 'float32', value: 10000 }],
+      ['tokenizer.ggml.tokens', { type: 'array', of: 'string', value: ['<s>', 'Ġthe', '中'] }],
+      ['tokenizer.ggml.scores', { type: 'array', of: 'float32', value: Float32Array.of(0, -1.5, 2) }],
+      ['tokenizer.ggml.add_bos_token', { type: 'bool', value: true }],
+    ]);
+    await writeGguf(file, {
+      metadata,
+      tensors: {
+        'token_embd.weight': { shape: [3, 64], type: 'Q8_0', values: new Float32Array(192) },
+        'output_norm.weight': { shape: [5], type: 'F32', values: new Float32Array(5) },
+        'output.weight': { shape: [2, 3], type: 'F16', values: new Float32Array(6) },
+      },
+    });
+    const { metadata: seen, tensorInfos } = await parseElsewhere(file, { allowLocalFile: true });
+    expect(seen).toEqual({
+      version: 3,
+      tensor_count: 3n,
+      kv_count: 8n,
+      'general.architecture': 'llama',
+      'general.quantization_version': 2,
+      'llama.block_count': 3,
+      'llama.context_length': 2n ** 40n,
+      'llama.rope.freq_base': 10000,
+      'tokenizer.ggml.tokens': ['<s>', 'Ġthe', '中'],
+      'tokenizer.ggml.scores': [0, -1.5, 2],
+      'tokenizer.ggml.add_bos_token': true,
+    });
+    expect(tensorInfos).toEqual([
+      { name: 'token_embd.weight', n_dims: 2, shape: [64n, 3n], dtype: 8, offset: 0n },
+      { name: 'output_norm.weight', n_dims: 1, shape: [5n], dtype: 0, offset: 224n }, // 6 blocks of 34, padded
+      { name: 'output.weight', n_dims: 2, shape: [3n, 2n], dtype: 1, offset: 256n },
+    ]);
   });
 
   test('what is written is read, for metadata and tensors of any kind', async () => {
