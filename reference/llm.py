@@ -114,16 +114,19 @@ def rotary(x, cos, sin):
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
 
 
-def attention(q, k, v, padding=None):
-    """softmax(q k^T / sqrt(D)) v, causal with offset S - T; query head h reads key head floor(h K / H).
+def attention(q, k, v, padding=None, window=None, scale=None):
+    """softmax(scale q k^T) v, causal with offset S - T; query head h reads key head floor(h K / H). scale: 1 / sqrt(D).
 
-    `q` `[B, T, H, D]`, `k`, `v` `[B, S, K, D]` -> `[B, T, H, D]`. Keys s < padding[b] are hidden. A query that sees no
-    key (it is padding itself) gives 0, so that no NaN arises; its value has no meaning.
+    `q` `[B, T, H, D]`, `k`, `v` `[B, S, K, D]` -> `[B, T, H, D]`. Keys s < padding[b] are hidden, and those
+    that are `window` positions or more before the query. A query that sees no key (it is padding itself) gives 0, so that
+    no NaN arises; its value has no meaning.
     """
     (B, T, H, D), (S, K) = q.shape, k.shape[1:3]
     k, v = k.repeat_interleave(H // K, 2), v.repeat_interleave(H // K, 2)
-    scores = torch.einsum("bthd,bshd->bhts", q, k) / math.sqrt(D)
-    visible = (torch.arange(S)[None, :] <= torch.arange(T)[:, None] + (S - T)).expand(B, 1, T, S)
+    scores = torch.einsum("bthd,bshd->bhts", q, k)
+    scores = scores / math.sqrt(D) if scale is None else scores * scale
+    distance = torch.arange(T)[:, None] + (S - T) - torch.arange(S)[None, :]
+    visible = ((distance >= 0) & (distance < (S if window is None else window))).expand(B, 1, T, S)
     if padding is not None:
         visible = visible & (torch.arange(S)[None, :] >= padding[:, None])[:, None, None, :]
     scores = scores.masked_fill(~visible, -1e30)

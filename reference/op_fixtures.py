@@ -7,7 +7,7 @@ positions and padding are whole numbers. Every case of an operation has a `name`
   rmsNorm[]       eps; inputs x [..., d], weight [d]; output, upstream [..., d]; gradients x, weight
   rotary[]        headDim, theta, scaling (null, or the `rope_scaling` of a config.json); positions [B, T];
                   cos, sin [B, T, 1, D/2]; inputs x [B, T, H, D]; output, upstream; gradients x
-  attention[]     padding (null or [B]); inputs q [B, T, H, D], k, v [B, S, K, D]; output, upstream [B, T, H, D];
+  attention[]     padding (null or [B]); some with window, scale; inputs q [B, T, H, D], k, v [B, S, K, D]; output, upstream [B, T, H, D];
                   gradients q, k, v. Where a query is padding itself (t + S - T < padding[b]) it sees no key: output and
                   upstream are 0 there and no gradient flows, whatever an engine puts in its output
   swiglu[], geglu[]  inputs gate, up; output, upstream; gradients gate, up
@@ -90,24 +90,35 @@ def rotary_cases():
         )
 
 
+def attention_case(name, B, T, S, H, K, D, padding, **options):
+    hidden_keys = None if padding is None else torch.tensor(padding)
+    inputs = dict(q=normal(B, T, H, D, std=1.5), k=normal(B, S, K, D, std=1.5), v=normal(B, S, K, D))
+    upstream = normal(B, T, H, D)
+    if padding is not None:
+        meaningless = torch.arange(T)[None, :] + (S - T) < hidden_keys[:, None]
+        upstream = upstream * ~meaningless[:, :, None, None]
+
+    def function(q, k, v):
+        return llm.attention(q, k, v, hidden_keys, **options)
+
+    return differentiated("attention", name, function, inputs, upstream, padding=padding, **options)
+
+
 def attention_cases():
-    for name, B, T, S, H, K, D, padding in (
-        ("one head each", 1, 4, 4, 2, 2, 4, None),
-        ("grouped heads", 2, 5, 5, 4, 2, 4, None),
-        ("one key head", 1, 3, 3, 3, 1, 4, None),
-        ("offset", 2, 2, 6, 4, 2, 4, None),
-        ("offset and padding", 2, 2, 6, 4, 2, 4, [0, 3]),
-        ("padding, queries too", 2, 5, 5, 4, 2, 4, [0, 2]),
-        ("one query", 3, 1, 7, 4, 2, 4, [0, 6, 2]),
-    ):
-        hidden_keys = None if padding is None else torch.tensor(padding)
-        inputs = dict(q=normal(B, T, H, D, std=1.5), k=normal(B, S, K, D, std=1.5), v=normal(B, S, K, D))
-        upstream = normal(B, T, H, D)
-        if padding is not None:
-            meaningless = torch.arange(T)[None, :] + (S - T) < hidden_keys[:, None]
-            upstream = upstream * ~meaningless[:, :, None, None]
-        function = lambda q, k, v: llm.attention(q, k, v, hidden_keys)
-        yield differentiated("attention", name, function, inputs, upstream, padding=padding)
+    yield attention_case("one head each", 1, 4, 4, 2, 2, 4, None)
+    yield attention_case("grouped heads", 2, 5, 5, 4, 2, 4, None)
+    yield attention_case("one key head", 1, 3, 3, 3, 1, 4, None)
+    yield attention_case("offset", 2, 2, 6, 4, 2, 4, None)
+    yield attention_case("offset and padding", 2, 2, 6, 4, 2, 4, [0, 3])
+    yield attention_case("padding, queries too", 2, 5, 5, 4, 2, 4, [0, 2])
+    yield attention_case("one query", 3, 1, 7, 4, 2, 4, [0, 6, 2])
+
+
+def windowed_attention_cases():
+    yield attention_case("window", 2, 6, 6, 4, 2, 4, None, window=3)
+    yield attention_case("window, offset and padding", 2, 4, 9, 2, 1, 4, [0, 6], window=4)
+    yield attention_case("scale", 1, 4, 5, 2, 2, 4, None, scale=0.2)
+    yield attention_case("window and scale, one query", 2, 1, 7, 4, 2, 4, [0, 5], window=3, scale=0.9)
 
 
 def swiglu_cases():
@@ -215,6 +226,8 @@ if __name__ == "__main__":
         swiglu=list(swiglu_cases()), headLogProb=list(head_log_prob_cases()), headMixture=list(head_mixture_cases()),
         adamW=list(adam_w_cases()), clipByGlobalNorm=list(clip_cases()), geglu=list(geglu_cases()),
     )  # fmt: skip
+    # Drawn last: the random numbers of the others stay what they were.
+    document["attention"] += windowed_attention_cases()
     os.makedirs(os.path.dirname(FILE), exist_ok=True)
     with open(FILE, "w") as out:
         json.dump(rounded(document), out, separators=(",", ":"))

@@ -1,23 +1,24 @@
-// Causal attention with grouped heads, a cache and left padding, as in src/ops/attention.ts:
+// Causal attention with grouped heads, a cache, left padding and a sliding window, as in src/ops/attention.ts:
 //
-//   y = softmax(q kᵀ / √D + mask) v
-//   dv = pᵀ dy,   dp = dy vᵀ,   ds = p (dp - Σ dp p),   dq = ds k / √D,   dk = dsᵀ q / √D
+//   y = softmax(scale q kᵀ + mask) v
+//   dv = pᵀ dy,   dp = dy vᵀ,   ds = p (dp - Σ dp p),   dq = scale ds k,   dk = scale dsᵀ q
 //
 // attention:           q [B, T, H, D], k, v [B, S, K, D], padding int32 [B] -> y [B, T, H, D]
 // attentionGrad:       dy, q, k, v, padding -> dq, dk, dv
-// numbers:             B, T, S, H, K, D
+// numbers:             B, T, S, H, K, D, window, scale
 //
 // prefixAttention:     q, k, v [B, capacity, K, D], padding, prefix keys and values [R, P, K, D], rows int32 [B] -> y
 // prefixAttentionGrad: dy, q, k, v, padding, prefix keys, prefix values, rows -> dq, dk, dv, dprefix keys, dprefix values
-// numbers:             B, T, S, H, K, D, P, capacity, R
+// numbers:             B, T, S, H, K, D, window, scale, P, capacity, R
 //
 // With a prefix the S keys of row b are the P of prefix row rows[b], then its own: the first S - P of the `capacity` that are
 // there, whatever the others hold. For the gradient capacity = S - P. P may be 0.
 //
-// Query head h reads key head ⌊h K / H⌋; query t attends to keys padding[b] <= s <= S - T + t. A query without a key (a padding
-// position) gives zeros, and no gradient.
+// Query head h reads key head ⌊h K / H⌋; query t attends to keys max(padding[b], S - T + t - window + 1) <= s <= S - T + t. A
+// query without a key (a padding position) gives zeros, and no gradient. Tiles of keys before the window of all queries of a
+// block are skipped.
 //
-// Order of sums: keys count from the row's first valid key, j = s - padding[b]. A score is one chain over D of (q / √D) k; the
+// Order of sums: keys count from the row's first valid key, j = s - padding[b]. A score is one chain over D of (scale q) k; the
 // sum of the softmax and Σ dp p run in 16 lanes over j mod 16, then sum(); y and dq are one chain over j, dk and dv one over the
 // queries (t, then head). So a query has the same bits alone on the cache and among T, and in any batch, and with its first keys
 // in a prefix. A prefix row's gradients are the sums of what its rows b give, b ascending.
@@ -46,6 +47,18 @@ static inline float* tilesFor(std::vector<std::vector<float>>& tiles, const Size
   return room(tiles[size_t(z.P > 0 ? head : 0)], size);
 }
 
+/** What the rows first..first + R of a key head see, after the padding and whole tiles that none sees: before[r]..n[r]. */
+template <int R>
+struct Seen {
+  int64_t skipped, before[R], n[R];
+  Seen(const Sizes& z, int64_t first, int64_t padding) : skipped(z.skipped(first, padding)) {
+    for (int r = 0; r < R; r++) {
+      n[r] = z.keys(first + r, padding) - skipped;
+      before[r] = std::max<int64_t>(0, n[r] - z.window);
+    }
+  }
+};
+
 /** R rows of queries times `scale`: as [D][R], and as [R][width] if asked for. Rows without a key are zeros. */
 template <int R>
 static inline void packQueries(const float* x, const Sizes& z, int64_t b, int64_t head, int64_t first, const int64_t* n,
@@ -63,17 +76,20 @@ static inline void packQueries(const float* x, const Sizes& z, int64_t b, int64_
 template <int R>
 static inline void forwardBlock(const float* q, float* y, const Sizes& z, int64_t b, int64_t head, int64_t first,
                                 int64_t padding, const float* tiles, const Rows& values, Scratch& scratch) {
-  int64_t n[R];
-  for (int r = 0; r < R; r++) n[r] = z.keys(first + r, padding);
+  const Seen<R> seen(z, first, padding);
+  const int64_t* n = seen.n;
   const int64_t count = tilesOf(n[R - 1]), width = z.paddedD();
   float* query = room(scratch.query, z.D * R);
   float* scores = room(scratch.scores, count * R * LANES);
   float* out = room(scratch.out, R * width);
-  packQueries<R>(q, z, b, head, first, n, float(1 / std::sqrt(double(z.D))), query, nullptr);
-  dots<R>(query, tiles, count, z.D, scores);
+  packQueries<R>(q, z, b, head, first, n, float(z.scale), query, nullptr);
+  dots<R>(query, tiles + seen.skipped * z.D, count, z.D, scores);
   float total[R];
-  for (int r = 0; r < R; r++) total[r] = exponentials<R>(scores, r, n[r], count);
-  mix<R>(scores, values, n, width, out);
+  for (int r = 0; r < R; r++) {
+    hide<R>(scores, r, seen.before[r], -std::numeric_limits<float>::infinity());
+    total[r] = exponentials<R>(scores, r, n[r], count);
+  }
+  mix<R>(scores, values.after(seen.skipped), seen.before, n, width, out);
   for (int r = 0; r < R; r++) {
     float* to = y + z.query(b, head, first + r);
     for (int64_t d = 0; d < z.D; d += LANES) {
@@ -115,8 +131,8 @@ struct GradHead {
 template <int R>
 static inline void gradBlock(const float* dy, const float* q, float* dq, const Sizes& z, int64_t b, int64_t head,
                              int64_t first, int64_t padding, const GradHead& g, Scratch& scratch) {
-  int64_t n[R];
-  for (int r = 0; r < R; r++) n[r] = z.keys(first + r, padding);
+  const Seen<R> seen(z, first, padding);
+  const int64_t* n = seen.n;
   const int64_t count = tilesOf(n[R - 1]), width = z.paddedD();
   float* query = room(scratch.query, z.D * R);
   float* queryRows = room(scratch.queryRows, width * R);
@@ -125,15 +141,22 @@ static inline void gradBlock(const float* dy, const float* q, float* dq, const S
   float* p = room(scratch.scores, count * R * LANES);
   float* ds = room(scratch.gradScores, count * R * LANES);
   float* out = room(scratch.out, R * width);
-  const float scale = float(1 / std::sqrt(double(z.D)));
+  const float scale = float(z.scale);
   packQueries<R>(q, z, b, head, first, n, scale, query, queryRows);
   packQueries<R>(dy, z, b, head, first, n, 1, gradColumns, gradRows);
-  dots<R>(query, g.keyTiles, count, z.D, p);
-  dots<R>(gradColumns, g.valueTiles, count, z.D, ds);
-  for (int r = 0; r < R; r++) softmaxGrad<R>(p, ds, r, n[r], count, exponentials<R>(p, r, n[r], count));
-  spread<R>(p, gradRows, count, width, g.dv);
-  spread<R>(ds, queryRows, count, width, g.dk);
-  mix<R>(ds, g.keys, n, width, out);
+  dots<R>(query, g.keyTiles + seen.skipped * z.D, count, z.D, p);
+  dots<R>(gradColumns, g.valueTiles + seen.skipped * z.D, count, z.D, ds);
+  for (int r = 0; r < R; r++) {
+    hide<R>(p, r, seen.before[r], -std::numeric_limits<float>::infinity());
+    hide<R>(ds, r, seen.before[r], 0);
+    softmaxGrad<R>(p, ds, r, n[r], count, exponentials<R>(p, r, n[r], count));
+    // Zero even where a total of NaN made NaN of it: `spread` takes whole tiles.
+    hide<R>(p, r, seen.before[r], 0);
+    hide<R>(ds, r, seen.before[r], 0);
+  }
+  spread<R>(p, gradRows, count, width, g.dv + seen.skipped * width);
+  spread<R>(ds, queryRows, count, width, g.dk + seen.skipped * width);
+  mix<R>(ds, g.keys.after(seen.skipped), seen.before, n, width, out);
   for (int r = 0; r < R; r++)
     for (int64_t d = 0; d < z.D; d++)
       dq[z.query(b, head, first + r) + d] = n[r] > 0 ? out[r * width + d] * scale : 0;
@@ -176,16 +199,16 @@ static inline Scratch& scratchOfThread(const Sizes& z) {
   return scratch;
 }
 
-/** The softmax weights of one query, in double: its n keys after `padding`. */
+/** The softmax weights of one query, in double: those of its keys, from `begin` on. */
 static inline std::vector<double> weightsDefinition(const float* q, const Source& k, const Sizes& z, int64_t b, int64_t head,
-                                                    int64_t row, int64_t padding) {
-  std::vector<double> p(size_t(z.keys(row, padding)));
+                                                    int64_t row, int64_t begin) {
+  std::vector<double> p(size_t(z.keys(row, begin)));
   double top = -std::numeric_limits<double>::infinity(), total = 0;
   for (size_t j = 0; j < p.size(); j++) {
-    const float* key = k.key(z, b, head, padding + int64_t(j));
+    const float* key = k.key(z, b, head, begin + int64_t(j));
     double s = 0;
     for (int64_t d = 0; d < z.D; d++) s += double(q[z.query(b, head, row) + d]) * double(key[d]);
-    p[j] = s / std::sqrt(double(z.D));
+    p[j] = s * z.scale;
     top = std::max(top, p[j]);
   }
   for (double& x : p) total += x = std::exp(x - top);
@@ -193,21 +216,24 @@ static inline std::vector<double> weightsDefinition(const float* q, const Source
   return p;
 }
 
-/** f(b, key head, row, padding) for every query. */
+/** f(b, key head, row, its first key) for every query. */
 template <class F>
 static inline void forEachQuery(const Sizes& z, const int32_t* lengths, F f) {
   for (int64_t b = 0; b < z.B; b++)
     for (int64_t head = 0; head < z.K; head++)
-      for (int64_t row = 0; row < z.rows(); row++) f(b, head, row, z.padding(lengths, b));
+      for (int64_t row = 0; row < z.rows(); row++) {
+        const int64_t padding = z.padding(lengths, b);
+        f(b, head, row, padding + z.before(z.keys(row, padding)));
+      }
 }
 
 static inline void forwardDefinition(const Sizes& z, const float* q, const Source& k, const Source& v, const int32_t* lengths,
                                      float* y) {
-  forEachQuery(z, lengths, [&](int64_t b, int64_t head, int64_t row, int64_t padding) {
-    const std::vector<double> p = weightsDefinition(q, k, z, b, head, row, padding);
+  forEachQuery(z, lengths, [&](int64_t b, int64_t head, int64_t row, int64_t begin) {
+    const std::vector<double> p = weightsDefinition(q, k, z, b, head, row, begin);
     for (int64_t d = 0; d < z.D; d++) {
       double mean = 0;
-      for (size_t j = 0; j < p.size(); j++) mean += p[j] * double(v.key(z, b, head, padding + int64_t(j))[d]);
+      for (size_t j = 0; j < p.size(); j++) mean += p[j] * double(v.key(z, b, head, begin + int64_t(j))[d]);
       y[z.query(b, head, row) + d] = float(mean);
     }
   });
@@ -220,22 +246,21 @@ struct Gradients {
 
 static inline void backwardDefinition(const Sizes& z, const float* dy, const float* q, const Source& k, const Source& v,
                                       const int32_t* lengths, const Gradients& to) {
-  const double scale = 1 / std::sqrt(double(z.D));
   const int64_t own = z.B * (z.S - z.P) * z.stride();
   std::vector<double> dq(size_t(z.B * z.T * z.H * z.D)), dk(size_t(own + z.R * z.P * z.stride())), dv(dk.size());
-  forEachQuery(z, lengths, [&](int64_t b, int64_t head, int64_t row, int64_t padding) {
-    const std::vector<double> p = weightsDefinition(q, k, z, b, head, row, padding);
+  forEachQuery(z, lengths, [&](int64_t b, int64_t head, int64_t row, int64_t begin) {
+    const std::vector<double> p = weightsDefinition(q, k, z, b, head, row, begin);
     std::vector<double> dp(p.size());
     const int64_t query = z.query(b, head, row);
     double mean = 0;
     for (size_t j = 0; j < p.size(); j++) {
-      const float* value = v.key(z, b, head, padding + int64_t(j));
+      const float* value = v.key(z, b, head, begin + int64_t(j));
       for (int64_t d = 0; d < z.D; d++) dp[j] += double(dy[query + d]) * double(value[d]);
       mean += dp[j] * p[j];
     }
     for (size_t j = 0; j < p.size(); j++) {
-      const double ds = p[j] * (dp[j] - mean) * scale;
-      const int64_t s = padding + int64_t(j);
+      const double ds = p[j] * (dp[j] - mean) * z.scale;
+      const int64_t s = begin + int64_t(j);
       const float* key = k.key(z, b, head, s);
       const int64_t at = s < z.P ? own + key - k.prefix : key - k.own;  // the prefix's lie after all rows' own
       for (int64_t d = 0; d < z.D; d++) {
@@ -255,7 +280,7 @@ static inline void backwardDefinition(const Sizes& z, const float* dy, const flo
 
 static inline void forward(const Sizes& z, const float* q, const Source& k, const Source& v, const int32_t* lengths, float* y) {
   const int64_t blocks = (z.rows() + ROWS - 1) / ROWS;
-  const int64_t cost = std::min<int64_t>(ROWS, z.rows()) * z.S * (2 * z.D + 32);
+  const int64_t cost = std::min<int64_t>(ROWS, z.rows()) * z.widest() * (2 * z.D + 32);
   parallelFor(z.B * z.K * blocks, cost, [&](int64_t begin, int64_t end) {
     Scratch& scratch = scratchOfThread(z);
     PackedPrefix packed(z);
@@ -267,9 +292,10 @@ static inline void forward(const Sizes& z, const float* q, const Source& k, cons
       // The blocks of one key head follow one another: its keys are packed at the first of them.
       if (task == begin || first == 0) {
         const Rows keys = rowsOf(k, z, b, head, padding);
+        const int64_t skipped = z.skipped(first, padding);
         tiles = tilesFor(scratch.keys, z, head, tilesOf(keys.n) * LANES * z.D);
-        packKeys(keys, z.D, packed.done(k, z, b, head, padding, keys), tiles);
-        values = padRows(rowsOf(v, z, b, head, padding), z.D, scratch.valueRows);
+        packKeys(keys, z.D, packed.done(k, z, b, head, padding, skipped, keys), tiles);
+        values = padRows(rowsOf(v, z, b, head, padding), z.D, skipped, scratch.valueRows);
       }
       withRows(std::min<int64_t>(ROWS, z.rows() - first), [&](auto rows) {
         forwardBlock<decltype(rows)::value>(q, y, z, b, head, first, padding, tiles, values, scratch);
@@ -284,13 +310,14 @@ static inline void backward(const Sizes& z, const float* dy, const float* q, con
   // What each row gives to its prefix, [B, P, K, D], summed when all are there.
   const std::unique_ptr<float[]> parts(part > 0 ? new float[size_t(2 * part)] : nullptr);
   // One thread a row and key head: its dk and dv are sums over all queries, in order.
-  parallelFor(z.B * z.K, z.rows() * z.S * (5 * z.D + 48), [&](int64_t begin, int64_t end) {
+  parallelFor(z.B * z.K, z.rows() * z.widest() * (5 * z.D + 48), [&](int64_t begin, int64_t end) {
     Scratch& scratch = scratchOfThread(z);
     PackedPrefix packed(z);
     for (int64_t task = begin; task < end; task++) {
       const int64_t b = task / z.K, head = task % z.K, padding = z.padding(lengths, b);
       const Rows keys = rowsOf(k, z, b, head, padding), values = rowsOf(v, z, b, head, padding);
-      const int64_t size = tilesOf(keys.n) * LANES, done = packed.done(k, z, b, head, padding, keys);
+      const int64_t size = tilesOf(keys.n) * LANES, skipped = z.skipped(0, padding);
+      const int64_t done = packed.done(k, z, b, head, padding, skipped, keys);
       float *keyTiles = tilesFor(scratch.keys, z, head, size * z.D);
       float* valueTiles = tilesFor(scratch.values, z, head, size * z.D);
       packKeys(keys, z.D, done, keyTiles);
@@ -298,7 +325,7 @@ static inline void backward(const Sizes& z, const float* dy, const float* q, con
       float *dKeys = room(scratch.dk, size * width), *dValues = room(scratch.dv, size * width);
       std::fill(dKeys, dKeys + size * width, 0.0f);
       std::fill(dValues, dValues + size * width, 0.0f);
-      const GradHead held{keyTiles, valueTiles, padRows(keys, z.D, scratch.keyRows), dKeys, dValues};
+      const GradHead held{keyTiles, valueTiles, padRows(keys, z.D, skipped, scratch.keyRows), dKeys, dValues};
       for (int64_t first = 0; first < z.rows(); first += ROWS)
         withRows(std::min<int64_t>(ROWS, z.rows() - first), [&](auto rows) {
           gradBlock<decltype(rows)::value>(dy, q, to.q, z, b, head, first, padding, held, scratch);

@@ -27,10 +27,13 @@ constexpr int ROWS = 4, ACCUMULATORS = 8;
 constexpr int vectorsFor(int R) { return ACCUMULATORS / R >= 4 ? 4 : ACCUMULATORS / R >= 2 ? 2 : 1; }
 
 struct Sizes {
-  int64_t B, T, S, H, K, D, P, capacity, R;
+  int64_t B, T, S, H, K, D, window;
+  double scale;
+  int64_t P, capacity, R;
   Sizes(Numbers n, bool prefix)
       : B(int64_t(n[0])), T(int64_t(n[1])), S(int64_t(n[2])), H(int64_t(n[3])), K(int64_t(n[4])), D(int64_t(n[5])),
-        P(prefix ? int64_t(n[6]) : 0), capacity(prefix ? int64_t(n[7]) : S), R(prefix ? int64_t(n[8]) : 0) {}
+        window(int64_t(n[6])), scale(n[7]), P(prefix ? int64_t(n[8]) : 0), capacity(prefix ? int64_t(n[9]) : S),
+        R(prefix ? int64_t(n[10]) : 0) {}
   int64_t group() const { return H / K; }
   /** Queries that read one key head: (t, head of the group). */
   int64_t rows() const { return T * group(); }
@@ -40,10 +43,16 @@ struct Sizes {
   }
   /** How far apart the keys of one head lie. */
   int64_t stride() const { return K * D; }
-  /** The number of keys that a row sees after `padding` keys. */
+  /** The number of keys after `padding` keys that come no later than a row, the window's and those before it. */
   int64_t keys(int64_t row, int64_t padding) const {
     return std::max<int64_t>(0, S - T + row / group() + 1 - padding);
   }
+  /** How many of a row's n keys lie before its window. */
+  int64_t before(int64_t n) const { return std::max<int64_t>(0, n - window); }
+  /** About the most keys that a row reads, whole tiles of them. */
+  int64_t widest() const { return std::min(S, window + LANES); }
+  /** Those that lie in whole tiles before the window of a row, and so of all later rows. */
+  int64_t skipped(int64_t row, int64_t padding) const { return before(keys(row, padding)) / LANES * LANES; }
   int64_t padding(const int32_t* lengths, int64_t b) const {
     return std::min(S, std::max<int64_t>(0, lengths[b]));
   }
@@ -66,6 +75,11 @@ struct Rows {
   int64_t split, n, stride;
   const float* row(int64_t j) const { return j < split ? first + j * stride : second + (j - split) * stride; }
   Rows from(int64_t column) const { return {first + column, second + column, split, n, stride}; }
+  /** Without the first j. */
+  Rows after(int64_t j) const {
+    const int64_t later = std::max<int64_t>(0, j - split);
+    return {first + std::min(j, split) * stride, second + later * stride, std::max<int64_t>(0, split - j), n - j, stride};
+  }
 };
 
 /** The vectors of one row and key head after its padding. */
@@ -112,12 +126,12 @@ static inline void packKeys(const Rows& x, int64_t D, int64_t done, float* tiles
   }
 }
 
-/** The vectors themselves where D is a multiple of 16, else copies with zeros after them: readable by registers. */
-static inline Rows padRows(const Rows& x, int64_t D, std::vector<float>& scratch) {
+/** The vectors themselves where D is a multiple of 16, else copies from `begin` on with zeros after them, for registers. */
+static inline Rows padRows(const Rows& x, int64_t D, int64_t begin, std::vector<float>& scratch) {
   if (D % LANES == 0) return x;
   const int64_t width = (D + LANES - 1) / LANES * LANES;
   float* copy = room(scratch, x.n * width);
-  for (int64_t j = 0; j < x.n; j++) {
+  for (int64_t j = begin; j < x.n; j++) {
     std::copy(x.row(j), x.row(j) + D, copy + j * width);
     std::fill(copy + j * width + D, copy + (j + 1) * width, 0.0f);
   }
@@ -127,19 +141,21 @@ static inline Rows padRows(const Rows& x, int64_t D, std::vector<float>& scratch
 /** Which prefix a thread has in the tiles of each key head: rows that share it and stand side by side pack it once. */
 class PackedPrefix {
   struct Prefix {
-    int64_t row, padding;
+    int64_t row, padding, begin;
   };
   std::vector<Prefix> heads;
 
  public:
-  explicit PackedPrefix(const Sizes& z) : heads(size_t(z.P > 0 ? z.K : 0), Prefix{-1, -1}) {}
-  /** How many of these keys are packed already, all in whole tiles or none; from here on they all are. */
-  int64_t done(const Source& x, const Sizes& z, int64_t b, int64_t head, int64_t padding, const Rows& keys) {
-    if (z.P == 0) return 0;
+  explicit PackedPrefix(const Sizes& z) : heads(size_t(z.P > 0 ? z.K : 0), Prefix{-1, -1, 0}) {}
+  /**
+   * Of the keys from `begin` on, the first that is not packed: those before it are, in whole tiles. From here on all are.
+   */
+  int64_t done(const Source& x, const Sizes& z, int64_t b, int64_t head, int64_t padding, int64_t begin, const Rows& keys) {
+    if (z.P == 0) return begin;
     Prefix& held = heads[size_t(head)];
-    const bool same = held.row == x.rows[b] && held.padding == padding;
-    held = {x.rows[b], padding};
-    return same ? keys.split / LANES * LANES : 0;
+    const bool same = held.row == x.rows[b] && held.padding == padding && held.begin <= begin;
+    if (!same) held = {x.rows[b], padding, begin};
+    return same ? std::max(begin, keys.split / LANES * LANES) : begin;
   }
 };
 
@@ -170,6 +186,12 @@ static inline void dots(const float* x, const float* tiles, int64_t count, int64
     for (; i + C <= count; i += C) dotTiles<R, C>(x, tiles + i * D * LANES + lane, D, out + i * R * LANES + lane);
     for (; i < count; i++) dotTiles<R, 1>(x, tiles + i * D * LANES + lane, D, out + i * R * LANES + lane);
   }
+}
+
+/** Row r of a block of scores: `value` for its first n keys, which lie before its window. */
+template <int R>
+static inline void hide(float* scores, int r, int64_t n, float value) {
+  for (int64_t j = 0; j < n; j++) scores[(j / LANES * R + r) * LANES + j % LANES] = value;
 }
 
 /** All ones in the lanes before n. */
@@ -211,16 +233,16 @@ static inline float exponentials(float* scores, int r, int64_t n, int64_t tiles)
   return sum(total);
 }
 
-/** out[r] = Σ_j w[r][j] x[j] over the `common` keys, C registers wide. */
+/** out[r] = Σ_j w[r][j] x[j] over the keys begin..end, C registers wide; added to what is there where `begin` > 0. */
 template <int R, int C>
-static inline void mixColumns(const float* w, const Rows& x, int64_t common, float* out, int64_t width) {
+static inline void mixColumns(const float* w, const Rows& x, int64_t begin, int64_t end, float* out, int64_t width) {
   Part acc[R][C];
   for (int r = 0; r < R; r++)
-    for (int c = 0; c < C; c++) acc[r][c] = splatRegister(0);
-  for (int64_t j = 0; j < common;) {
+    for (int c = 0; c < C; c++) acc[r][c] = begin > 0 ? loadRegister(out + r * width + c * PART) : splatRegister(0);
+  for (int64_t j = begin; j < end;) {
     const float* tile = w + j / LANES * LANES * R + j % LANES;
     const float* row = x.row(j);
-    const int64_t count = std::min((j < x.split ? std::min(x.split, common) : common) - j, LANES - j % LANES);
+    const int64_t count = std::min((j < x.split ? std::min(x.split, end) : end) - j, LANES - j % LANES);
     for (int64_t i = 0; i < count; i++, row += x.stride) {
       Part value[C];
       for (int c = 0; c < C; c++) value[c] = loadRegister(row + c * PART);
@@ -235,22 +257,33 @@ static inline void mixColumns(const float* w, const Rows& x, int64_t common, flo
     for (int c = 0; c < C; c++) storeRegister(out + r * width + c * PART, acc[r][c]);
 }
 
-/** out[r] = Σ_j w[r][j] x[j] over the n[r] keys of each row, n ascending; `[R, width]`. */
+/** out += w[j] x[j] over the keys begin..end of one row r of R. */
 template <int R>
-static inline void mix(const float* w, const Rows& x, const int64_t* n, int64_t width, float* out) {
+static inline void mixRow(const float* w, const Rows& x, int r, int64_t begin, int64_t end, int64_t width, float* out) {
+  for (int64_t j = begin; j < end; j++) {
+    const Part weight = splatRegister(w[(j / LANES * R + r) * LANES + j % LANES]);
+    const float* row = x.row(j);
+    for (int64_t d = 0; d < width; d += PART)
+      storeRegister(out + d, fmaPart(weight, loadRegister(row + d), loadRegister(out + d)));
+  }
+}
+
+/** out[r] = Σ_j w[r][j] x[j] over the keys before[r]..n[r] of each row, both ascending; `[R, width]`. */
+template <int R>
+static inline void mix(const float* w, const Rows& x, const int64_t* before, const int64_t* n, int64_t width, float* out) {
   constexpr int C = vectorsFor(R);
+  // The keys that all rows see, and before and after them those that some see; a narrow window leaves nothing in common.
+  const int64_t begin = before[R - 1], end = std::max(begin, n[0]);
+  if (begin > 0) {
+    std::fill(out, out + R * width, 0.0f);
+    for (int r = 0; r < R; r++) mixRow<R>(w, x, r, before[r], std::min(begin, n[r]), width, out + r * width);
+  }
   int64_t c = 0;
-  for (; c + C * PART <= width; c += C * PART) mixColumns<R, C>(w, x.from(c), n[0], out + c, width);
+  for (; c + C * PART <= width; c += C * PART) mixColumns<R, C>(w, x.from(c), begin, end, out + c, width);
   if constexpr (C == 4)
-    for (; c + 2 * PART <= width; c += 2 * PART) mixColumns<R, 2>(w, x.from(c), n[0], out + c, width);
-  for (; c < width; c += PART) mixColumns<R, 1>(w, x.from(c), n[0], out + c, width);
-  for (int r = 0; r < R; r++)
-    for (int64_t j = n[0]; j < n[r]; j++) {
-      const Part weight = splatRegister(w[(j / LANES * R + r) * LANES + j % LANES]);
-      const float* row = x.row(j);
-      for (int64_t d = 0; d < width; d += PART)
-        storeRegister(out + r * width + d, fmaPart(weight, loadRegister(row + d), loadRegister(out + r * width + d)));
-    }
+    for (; c + 2 * PART <= width; c += 2 * PART) mixColumns<R, 2>(w, x.from(c), begin, end, out + c, width);
+  for (; c < width; c += PART) mixColumns<R, 1>(w, x.from(c), begin, end, out + c, width);
+  for (int r = 0; r < R; r++) mixRow<R>(w, x, r, end, n[r], width, out + r * width);
 }
 
 /** J keys, C registers wide: out[j] += Σ_r w[r][j] x[r], rows in order. */

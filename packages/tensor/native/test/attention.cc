@@ -8,6 +8,8 @@ struct Attention {
   int64_t B, T, S, H, K, D;
   Floats q, k, v, dy;
   Ints padding;
+  int64_t window = int64_t{1} << 40;
+  double scale = 1 / std::sqrt(double(D));
 
   Attention(Random& random, int64_t B, int64_t T, int64_t S, int64_t H, int64_t K, int64_t D, Ints padding = {})
       : B(B), T(T), S(S), H(H), K(K), D(D), q(random.normals(B * T * H * D)), k(random.normals(B * S * K * D)), v(random.normals(B * S * K * D)),
@@ -15,13 +17,20 @@ struct Attention {
     this->padding.resize(size_t(B), 0);
   }
 
-  Doubles sizes() const { return {double(B), double(T), double(S), double(H), double(K), double(D)}; }
+  Doubles sizes() const { return {double(B), double(T), double(S), double(H), double(K), double(D), double(window), scale}; }
   Call forward() const { return {"attention", {q, k, v, padding, Out{B * T * H * D}}, sizes()}; }
   Call grad() const {
     return {"attentionGrad", {dy, q, k, v, padding, Out{B * T * H * D}, Out{B * S * K * D}, Out{B * S * K * D}}, sizes()};
   }
   std::string name() const {
-    return text("B=%d T=%d S=%d H=%d K=%d D=%d", int(B), int(T), int(S), int(H), int(K), int(D));
+    const std::string sizes = text("B=%d T=%d S=%d H=%d K=%d D=%d", int(B), int(T), int(S), int(H), int(K), int(D));
+    return window <= S ? sizes + text(" window=%d", int(window)) : sizes;
+  }
+
+  Attention within(int64_t positions) const {
+    Attention narrow = *this;
+    narrow.window = positions;
+    return narrow;
   }
 
   /** The sequence b alone. */
@@ -54,7 +63,7 @@ struct Attention {
   }
   /** The relative error of a softmax weight: the scores' rounding and some of its own. */
   double relative(bool exact = false) const {
-    return (32 + (exact ? 128 : 8 * longest(q) * longest(k) / std::sqrt(double(D)))) * EPS;
+    return (32 + (exact ? 128 : 8 * longest(q) * longest(k) * scale)) * EPS;
   }
   /** Σ p |v|, times that. */
   Doubles bound(bool exact = false) const {
@@ -62,9 +71,9 @@ struct Attention {
     sizes.v = absolute(v);
     return scaled(boundBy(sizes.forward(), relative(exact)), 1);
   }
-  /** |ds| <= 2 p |dy| |v| / √D and the sums made of it; Σ p over the queries is dv for dy = 1. */
+  /** |ds| <= 2 p |dy| |v| scale and the sums made of it; Σ p over the queries is dv for dy = 1. */
   std::vector<Doubles> gradBounds(bool exact = false) const {
-    const double factor = relative(exact), ds = 2 * longest(dy) * longest(v) / std::sqrt(double(D));
+    const double factor = relative(exact), ds = 2 * longest(dy) * longest(v) * scale;
     Attention ones = *this, sizes = *this;
     ones.dy.assign(dy.size(), 1.0f);
     sizes.dy = absolute(dy);
@@ -104,6 +113,26 @@ void forAttentions(const std::function<void(const std::string&, const Attention&
   std::fill(hidden.q.begin(), hidden.q.begin() + 4 * queryWidth, NOT_A_NUMBER);
   std::fill(hidden.dy.begin(), hidden.dy.begin() + 4 * queryWidth, NOT_A_NUMBER);
   one("NaN that is hidden", hidden);
+
+  // Narrower than a block of queries, around a tile's 16 keys, and wider than what is there.
+  for (const int64_t window : {1, 2, 3, 7, 8, 15, 16, 17, 20, 33, 60, 77, 78})
+    for (const int64_t T : {1, 5, 40}) {
+      one("window", Attention(random, 2, T, T + 37, 4, 2, 20, {0, 30}).within(window));
+      one("window", Attention(random, 1, T, T + 37, 1, 1, 16).within(window));
+    }
+  one("window shared among threads", Attention(random, 3, 70, 301, 4, 2, 64, {0, 40, 290}).within(50));
+  one("window and hidden rows", Attention(random, 3, 7, 7, 2, 1, 8, {7, 3, 6}).within(2));
+
+  Attention before = Attention(random, 1, 9, 60, 2, 1, 8).within(5);
+  std::fill(before.k.begin(), before.k.begin() + 47 * before.D, NOT_A_NUMBER);  // query 0 is at 51 and sees 47..
+  std::fill(before.v.begin(), before.v.begin() + 47 * before.D, INF);
+  one("NaN before the window", before);
+
+  for (const double scale : {0.01, 1.0, 1.5}) {
+    Attention scaled(random, 2, 9, 20, 2, 1, 20, {0, 5});
+    scaled.scale = scale;
+    one(text("scale %g", scale), scaled);
+  }
 }
 
 }  // namespace
@@ -180,6 +209,9 @@ void forPrefixes(bool spare, const std::function<void(const std::string&, const 
   one(Attention(random, 2, 3, 8, 2, 1, 8, {8, 1}), 8, 1);     // nothing but the prefix
   one(Attention(random, 1, 4, 9, 2, 1, 8), 4, 5);             // prefixes that nobody reads
   one(Attention(random, 6, 40, 130, 4, 2, 64, {0, 40, 0, 7, 0, 90}), 60, 2);
+  for (const int64_t window : {1, 4, 16, 21, 39, 60})
+    for (const int64_t P : {3, 16, 33}) one(Attention(random, 4, 5, 40, 4, 2, 20, {0, 4, 4, 34}).within(window), P, 1);
+  one(Attention(random, 6, 40, 130, 4, 2, 64, {0, 0, 0, 7, 7, 90}).within(55), 60, 2);
 }
 
 }  // namespace
@@ -201,17 +233,33 @@ TEST(attention) {
   std::fill(masked.k.begin(), masked.k.end(), -INF);
   check("no score but -Infinity", masked.forward(), {masked.bound()});
 
+  Attention narrow = Attention(random, 1, 40, 40, 2, 1, 8).within(3);
+  narrow.k[10 * 8 + 3] = NOT_A_NUMBER, narrow.v[20 * 8 + 3] = INF;  // seen by queries 10 to 12, and 20 to 22
+  check("NaN within a window", narrow.forward(), {narrow.bound()});
+
+  // A window of all positions is none; one of a single position gives its value.
+  const Attention free(random, 2, 20, 50, 4, 4, 20, {0, 31});
+  const int64_t size = int64_t(free.q.size());
+  checkSameBits("window S", runAll(free.within(50).forward()), {0, 0, size}, runAll(free.forward()), {0, 0, size});
+  for (const Outputs& outputs : runAll(free.within(1).forward()))
+    for (int64_t b = 0; b < 2; b++)
+      for (int64_t i = (b == 0 ? 0 : 1) * 80; i < 20 * 80; i++)
+        expect(outputs[0].at(b * 20 * 80 + i) == double{free.v[size_t((b * 50 + 30) * 80 + i)]}, text("window 1: row %d, %d", int(b), int(i)));
+
   // A query alone on the cache, or few of them, as among all; a sequence alone as in the batch.
-  const Attention all(random, 3, 40, 70, 4, 2, 24, {0, 35, 50});
-  const auto whole = runAll(all.forward());
-  const int64_t width = all.H * all.D;
-  for (int64_t b = 0; b < all.B; b++) {
-    const Attention sequence = all.sequence(b);
-    checkSameBits(text("sequence %d", int(b)), whole, {0, b * all.T * width, all.T * width}, runAll(sequence.forward()), {0, 0, all.T * width});
-    for (const int64_t t : {0, 1, 5, 20, 37})
-      for (const int64_t count : {1, 3})
-        checkSameBits(text("sequence %d, %d queries from %d", int(b), int(count), int(t)), whole, {0, (b * all.T + t) * width, count * width},
-                      runAll(sequence.queries(t, count).forward()), {0, 0, count * width});
+  const Attention wide(random, 3, 40, 70, 4, 2, 24, {0, 35, 50});
+  for (const Attention& all : {wide, wide.within(13), wide.within(31)}) {
+    const auto whole = runAll(all.forward());
+    const int64_t width = all.H * all.D;
+    for (int64_t b = 0; b < all.B; b++) {
+      const Attention sequence = all.sequence(b);
+      const std::string label = all.name() + text(" sequence %d", int(b));
+      checkSameBits(label, whole, {0, b * all.T * width, all.T * width}, runAll(sequence.forward()), {0, 0, all.T * width});
+      for (const int64_t t : {0, 1, 5, 20, 37})
+        for (const int64_t count : {1, 3})
+          checkSameBits(label + text(", %d queries from %d", int(count), int(t)), whole, {0, (b * all.T + t) * width, count * width},
+                        runAll(sequence.queries(t, count).forward()), {0, 0, count * width});
+    }
   }
 }
 
@@ -219,29 +267,43 @@ TEST(attentionGrad) {
   forAttentions([](const std::string& label, const Attention& a, bool exact) { check(label, a.grad(), a.gradBounds(exact)); });
 
   Random random(3);
-  const Attention all(random, 3, 40, 70, 4, 2, 24, {0, 35, 50});
-  const auto whole = runAll(all.grad());
-  for (int64_t b = 0; b < all.B; b++) {
-    const auto alone = runAll(all.sequence(b).grad());
-    for (int output = 0; output < 3; output++) {
-      const int64_t size = output == 0 ? all.T * all.H * all.D : all.S * all.K * all.D;
-      checkSameBits(text("sequence %d output %d", int(b), output), whole, {output, b * size, size}, alone, {output, 0, size});
+  const Attention wide(random, 3, 40, 70, 4, 2, 24, {0, 35, 50});
+  for (const Attention& all : {wide, wide.within(13)}) {
+    const auto whole = runAll(all.grad());
+    for (int64_t b = 0; b < all.B; b++) {
+      const auto alone = runAll(all.sequence(b).grad());
+      for (int output = 0; output < 3; output++) {
+        const int64_t size = output == 0 ? all.T * all.H * all.D : all.S * all.K * all.D;
+        checkSameBits(all.name() + text(" sequence %d output %d", int(b), output), whole, {output, b * size, size}, alone, {output, 0, size});
+      }
     }
   }
+  const auto unbounded = runAll(wide.grad()), full = runAll(wide.within(70).grad());
+  for (int output = 0; output < 3; output++) {
+    const int64_t size = unbounded[0][size_t(output)].size();
+    checkSameBits(text("window S output %d", output), full, {output, 0, size}, unbounded, {output, 0, size});
+  }
+
+  Attention narrow = Attention(random, 1, 16, 16, 2, 1, 8).within(1);
+  narrow.k[15 * 8 + 3] = NOT_A_NUMBER;  // seen by query 15 alone, which sees no other
+  check("a NaN key within a window", narrow.grad(), narrow.gradBounds());
 
   Attention a(random, 2, 3, 5, 4, 2, 2, {0, 3});
   a.q = random.grid(int64_t(a.q.size())), a.k = random.grid(int64_t(a.k.size())), a.v = random.grid(int64_t(a.v.size()));
-  const Outputs gradients = define(a.grad());
-  const auto loss = [&](Floats Attention::*input) {
-    return [&a, input](const Floats& x) {
-      Attention moved = a;
-      moved.*input = x;
-      return weigh(moved.forward(), 0, a.dy);
+  for (const int64_t window : {5, 2}) {
+    a.window = window, a.scale = window == 2 ? 1.25 : a.scale;
+    const Outputs gradients = define(a.grad());
+    const auto loss = [&](Floats Attention::*input) {
+      return [&a, input](const Floats& x) {
+        Attention moved = a;
+        moved.*input = x;
+        return weigh(moved.forward(), 0, a.dy);
+      };
     };
-  };
-  checkGradient("dq", a.q, loss(&Attention::q), gradients[0].values());
-  checkGradient("dk", a.k, loss(&Attention::k), gradients[1].values());
-  checkGradient("dv", a.v, loss(&Attention::v), gradients[2].values());
+    checkGradient(a.name() + " dq", a.q, loss(&Attention::q), gradients[0].values());
+    checkGradient(a.name() + " dk", a.k, loss(&Attention::k), gradients[1].values());
+    checkGradient(a.name() + " dv", a.v, loss(&Attention::v), gradients[2].values());
+  }
 }
 
 TEST(prefixAttention) {

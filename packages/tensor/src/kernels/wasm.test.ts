@@ -17,6 +17,7 @@ interface Shape {
   G: number;
   D: number;
   padding?: Int32Array | undefined;
+  window?: number | undefined;
 }
 
 const names = ['Attention', 'AttentionGrad', 'EmbeddingLookup', 'EmbeddingLookupGrad', 'Rotary', 'RotaryGrad'];
@@ -28,8 +29,8 @@ beforeAll(async () => {
 });
 
 /** y, dq, dk, dv. */
-function outputs({ q, k, v, dy }: Tensors, padding?: Int32Array): tf.Tensor4D[] {
-  const f = (q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D) => attention(q, k, v, { padding });
+function outputs({ q, k, v, dy }: Tensors, padding?: Int32Array, window?: number): tf.Tensor4D[] {
+  const f = (q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D) => attention(q, k, v, { padding, window });
   const { value, grads } = tf.valueAndGrads(f as unknown as (...x: tf.Tensor[]) => tf.Tensor)([q, k, v], dy);
   return [value, ...grads] as tf.Tensor4D[];
 }
@@ -64,8 +65,8 @@ function seenOnly(y: tf.Tensor4D, { B, T, S, padding }: Shape): tf.Tensor4D {
 }
 
 function expectEqualToDefinition(shape: Shape, tensors: Tensors, rel = 1e-5): void {
-  const got = outputs(tensors, shape.padding);
-  const want = byDefinition(() => outputs(tensors, shape.padding));
+  const got = outputs(tensors, shape.padding, shape.window);
+  const want = byDefinition(() => outputs(tensors, shape.padding, shape.window));
   want[0] = seenOnly(want[0]!, shape);
   got.forEach((x, i) => {
     const largest = Math.max(1e-3, tf.max(tf.abs(want[i]!)).dataSync()[0]!);
@@ -83,8 +84,11 @@ test('the kernels are there', () => {
 
 describe('attention on wasm', () => {
   test.each(cases.attention)('PyTorch: $name', (recorded) => {
+    const { window, scale } = recorded;
     const padding = recorded.padding ? Int32Array.from(recorded.padding) : undefined;
-    expectCase(recorded, ({ q, k, v }) => attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, { padding }));
+    expectCase(recorded, ({ q, k, v }) =>
+      attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, { padding, window, scale }),
+    );
   });
 
   test.each<Shape>([
@@ -97,6 +101,8 @@ describe('attention on wasm', () => {
     { B: 1, T: 33, S: 70, K: 2, G: 4, D: 128 },
     { B: 40, T: 17, S: 17, K: 2, G: 2, D: 64 }, // several chunks
     { B: 2, T: 3, S: 3, K: 1, G: 2, D: 8, padding: Int32Array.of(2, 3) },
+    { B: 2, T: 1, S: 61, K: 2, G: 2, D: 16, window: 9 },
+    { B: 2, T: 64, S: 95, K: 2, G: 2, D: 16, window: 13, padding: Int32Array.of(3, 64) },
   ])('is the definition: %o', (shape) => check(shape));
 
   test('is the definition, whatever the shape', () => {
@@ -108,6 +114,7 @@ describe('attention on wasm', () => {
       G: fc.integer({ min: 1, max: 3 }),
       D: fc.integer({ min: 1, max: 37 }),
       padding: fc.option(fc.array(fc.integer({ min: 0, max: 28 }), { minLength: 3, maxLength: 3 }), { nil: undefined }),
+      window: fc.option(fc.integer({ min: 1, max: 30 }), { nil: undefined }),
     });
     fc.assert(
       fc.property(sizes, fc.integer({ min: 0, max: 1e6 }), ({ cached, padding, ...shape }, seed) => {
@@ -168,33 +175,48 @@ describe('attention on wasm', () => {
     });
   });
 
-  test('a row is computed the same to the bit alone, in a batch, and behind padding', () => {
+  test('NaN within a window reaches no query before or after it', () => {
     tf.tidy(() => {
-      const shape = { B: 90, T: 21, S: 21, K: 2, G: 2, D: 24 };
-      const tensors = tensorsOf(shape);
-      const together = outputs(tensors);
-      const alone = (b: number) =>
-        Object.fromEntries(Object.entries(tensors).map(([name, x]) => [name, rowOf(x, b)])) as Tensors;
-      for (const b of [0, 1, 89]) {
-        const got = outputs(alone(b));
-        const padded = Object.entries(alone(b)).map(([name, x]) => {
-          const before = [1, 3, x.shape[2], x.shape[3]] as [number, number, number, number];
-          return [name, tf.concat([name === 'dy' ? tf.zeros(before) : normal(before, 7), x], 1)];
-        });
-        const behind = outputs(Object.fromEntries(padded) as Tensors, Int32Array.of(3));
-        got.forEach((x, i) => {
-          expect(x.dataSync()).toEqual(rowOf(together[i]!, b).dataSync());
-          expect(tf.slice(behind[i]!, [0, 3]).dataSync()).toEqual(x.dataSync());
-        });
-      }
+      const tensors = tensorsOf({ B: 1, T: 40, S: 40, K: 1, G: 1, D: 4 });
+      const bad = new Float32Array(160);
+      bad[4 * 4] = Number.NaN;
+      tensors.k = tf.add(tensors.k, tf.tensor4d(bad, [1, 40, 1, 4]));
+      const [y] = outputs(tensors, undefined, 3);
+      const rows = tf.unstack(tf.reshape(y!, [40, 4])).map((x) => x.dataSync().every(Number.isNaN));
+      expect(rows).toEqual(Array.from({ length: 40 }, (_, t) => t >= 4 && t < 7));
     });
   });
 
-  test('the last query is computed the same to the bit as in a decoding step', () => {
+  test.each([undefined, 7])(
+    'a row is the same to the bit alone, in a batch, and behind padding: window %s',
+    (window) => {
+      tf.tidy(() => {
+        const shape = { B: 90, T: 21, S: 21, K: 2, G: 2, D: 24 };
+        const tensors = tensorsOf(shape);
+        const together = outputs(tensors, undefined, window);
+        const alone = (b: number) =>
+          Object.fromEntries(Object.entries(tensors).map(([name, x]) => [name, rowOf(x, b)])) as Tensors;
+        for (const b of [0, 1, 89]) {
+          const got = outputs(alone(b), undefined, window);
+          const padded = Object.entries(alone(b)).map(([name, x]) => {
+            const before = [1, 3, x.shape[2], x.shape[3]] as [number, number, number, number];
+            return [name, tf.concat([name === 'dy' ? tf.zeros(before) : normal(before, 7), x], 1)];
+          });
+          const behind = outputs(Object.fromEntries(padded) as Tensors, Int32Array.of(3), window);
+          got.forEach((x, i) => {
+            expect(x.dataSync()).toEqual(rowOf(together[i]!, b).dataSync());
+            expect(tf.slice(behind[i]!, [0, 3]).dataSync()).toEqual(x.dataSync());
+          });
+        }
+      });
+    },
+  );
+
+  test.each([undefined, 6])('the last query is the same to the bit as in a decoding step: window %s', (window) => {
     tf.tidy(() => {
       const { q, k, v } = tensorsOf({ B: 2, T: 11, S: 11, K: 2, G: 2, D: 16 });
-      const all = attention(q, k, v);
-      expect(attention(tf.slice(q, [0, 10], [2, 1]), k, v).dataSync()).toEqual(
+      const all = attention(q, k, v, { window });
+      expect(attention(tf.slice(q, [0, 10], [2, 1]), k, v, { window }).dataSync()).toEqual(
         tf.slice(all, [0, 10], [2, 1]).dataSync(),
       );
     });

@@ -73,14 +73,15 @@ export function registerWasmKernels(): Kernels | undefined {
   const attention = (gradient: boolean): Run => {
     const kernel = gradient ? module.attentionGrad : module.attention;
     const scratchBytes = gradient ? module.attentionGradScratch : module.attentionScratch;
-    return ({ dy, q, k, v }, backend, { padding }: { padding?: Int32Array }) => {
+    return ({ dy, q, k, v }, backend, attributes) => {
+      const { padding, window, scale } = attributes as { padding?: Int32Array; window: number; scale: number };
       const [B, T, H, D] = q!.shape as [number, number, number, number];
       const [, S, K] = k!.shape as [number, number, number, number];
       return runByRows(module, backend, B, {
         inputs: [padding ?? new Int32Array(B), ...(gradient ? [dy!] : []), q!, k!, v!],
         outputsLike: gradient ? [q!, k!, v!] : [q!],
         scratchBytes: scratchBytes(S, D),
-        run: (rows, pointers) => kernel(rows, T, S, H, K, D, ...pointers),
+        run: (rows, pointers) => kernel(rows, T, S, H, K, D, window, scale, ...pointers),
       });
     };
   };

@@ -59,11 +59,11 @@ function sources(names: readonly string[], inputs: Inputs, attrs: Call['attrs'],
   return [...names.map(values), padding, ...(inSegments(inputs, attrs) ? prefix : [])];
 }
 
-/** B, T, S, H, K, D and, for segments, P, capacity, R. */
+/** B, T, S, H, K, D, window, scale and, for segments, P, capacity, R. */
 function sizes({ q, k, prefixKeys }: Inputs, attrs: Call['attrs']): number[] {
   const [B, T, H, D] = q!.shape as [number, number, number, number];
   const [, capacity, K] = k!.shape as [number, number, number, number];
   const [R, P] = (prefixKeys?.shape ?? [0, 0]) as [number, number];
-  const { length = capacity } = attrs as { length?: number };
-  return [B, T, P + length, H, K, D, P, capacity, R];
+  const { length, window, scale } = attrs as { length: number; window: number; scale: number };
+  return [B, T, P + length, H, K, D, window, scale, P, capacity, R];
 }

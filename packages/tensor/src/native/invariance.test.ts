@@ -44,9 +44,9 @@ const table = (B: number, T: number, headDim: number) =>
     [B, T],
   );
 const attend =
-  (padding?: Int32Array): Operation =>
+  (padding?: Int32Array, window?: number): Operation =>
   (q, k, v) =>
-    attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, { padding });
+    attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, { padding, window });
 const matMul =
   (transposeA: boolean, transposeB: boolean): Operation =>
   (a, b) =>
@@ -98,6 +98,29 @@ const cases: Record<string, Case> = {
       [9, 1, 6, 64],
       [9, 333, 2, 64],
       [9, 333, 2, 64],
+    ],
+  },
+  'attention, a window': {
+    f: attend(Int32Array.of(0, 5, 144), 37),
+    shapes: [
+      [3, 161, 4, 48],
+      [3, 270, 2, 48],
+      [3, 270, 2, 48],
+    ],
+  },
+  'attention, a window across a shared prefix': {
+    f: (q, k, v, keys, values) =>
+      attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, {
+        padding: Int32Array.of(0, 5, 0, 5, 0),
+        prefix: { keys: keys as tf.Tensor4D, values: values as tf.Tensor4D, rows: Int32Array.of(0, 0, 0, 1, 0) },
+        window: 45,
+      }),
+    shapes: [
+      [5, 61, 4, 48],
+      [5, 61, 2, 48],
+      [5, 61, 2, 48],
+      [2, 133, 2, 48],
+      [2, 133, 2, 48],
     ],
   },
   'attention, a shared prefix': {
@@ -290,6 +313,14 @@ const rowCases: Record<string, RowCase> = {
       [7, 70, 2, 48],
     ],
   },
+  'attention, a window': {
+    f: attend(undefined, 19) as RowCase['f'],
+    shapes: [
+      [7, 161, 4, 48],
+      [7, 170, 2, 48],
+      [7, 170, 2, 48],
+    ],
+  },
   'attention, one query': {
     f: attend() as RowCase['f'],
     shapes: [
@@ -416,34 +447,41 @@ eachEngine(useEngine, () => {
       });
     });
 
-    test('attention: behind left padding, and one query at a time on the keys so far', async () => {
-      await useEngine('native', { threads: 3 });
-      tf.tidy(() => {
-        const [B, T, pad] = [3, 130, 7];
-        const [q, k, v] = [
-          normal<tf.Tensor4D>([B, T, 4, 48], 1),
-          ...[2, 3].map((seed) => normal<tf.Tensor4D>([B, T, 2, 48], seed)),
-        ] as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
-        const all = attention(q, k, v);
-        const behind = [q, k, v].map((x) => tf.concat([normal<tf.Tensor4D>([B, pad, x.shape[2], 48], 9), x], 1)) as [
-          tf.Tensor4D,
-          tf.Tensor4D,
-          tf.Tensor4D,
-        ];
-        const padded = attention(...behind, { padding: new Int32Array(B).fill(pad) });
-        expectSameBits([tf.slice(padded, [0, pad])], [all], 'behind padding');
-        for (let t = 0; t < T; t++) {
-          const at = (x: tf.Tensor4D, from: number) => tf.slice(x, [0, from], [-1, t + 1 - from]);
-          expectSameBits([attention(at(q, t), at(k, 0), at(v, 0))], [at(all, t)], `query ${t} alone`);
-        }
-        for (const [from, to] of [
-          [5, 12],
-          [60, 130],
-        ] as const) {
-          const to4 = (x: tf.Tensor4D, begin: number) => tf.slice(x, [0, begin], [-1, to - begin]);
-          expectSameBits([attention(to4(q, from), to4(k, 0), to4(v, 0))], [to4(all, from)], `queries ${from} to ${to}`);
-        }
-      });
-    });
+    test.each([undefined, 1, 21])(
+      'attention: behind left padding, and one query at a time on the keys so far: window %s',
+      async (window) => {
+        await useEngine('native', { threads: 3 });
+        tf.tidy(() => {
+          const [B, T, pad] = [3, 130, 7];
+          const [q, k, v] = [
+            normal<tf.Tensor4D>([B, T, 4, 48], 1),
+            ...[2, 3].map((seed) => normal<tf.Tensor4D>([B, T, 2, 48], seed)),
+          ] as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+          const all = attention(q, k, v, { window });
+          const behind = [q, k, v].map((x) => tf.concat([normal<tf.Tensor4D>([B, pad, x.shape[2], 48], 9), x], 1)) as [
+            tf.Tensor4D,
+            tf.Tensor4D,
+            tf.Tensor4D,
+          ];
+          const padded = attention(...behind, { padding: new Int32Array(B).fill(pad), window });
+          expectSameBits([tf.slice(padded, [0, pad])], [all], 'behind padding');
+          for (let t = 0; t < T; t++) {
+            const at = (x: tf.Tensor4D, from: number) => tf.slice(x, [0, from], [-1, t + 1 - from]);
+            expectSameBits([attention(at(q, t), at(k, 0), at(v, 0), { window })], [at(all, t)], `query ${t} alone`);
+          }
+          for (const [from, to] of [
+            [5, 12],
+            [60, 130],
+          ] as const) {
+            const to4 = (x: tf.Tensor4D, begin: number) => tf.slice(x, [0, begin], [-1, to - begin]);
+            expectSameBits(
+              [attention(to4(q, from), to4(k, 0), to4(v, 0), { window })],
+              [to4(all, from)],
+              `queries ${from} to ${to}`,
+            );
+          }
+        });
+      },
+    );
   });
 }, ['native']);

@@ -33,11 +33,21 @@ function joined(prefix: tf.Tensor, own: tf.Tensor, rows: number[]): tf.Tensor4D 
 }
 
 /** Prefixes by who reads them, some across the 16 keys of a tile, and one that nobody reads. */
-const prefixes = [
+const prefixes: {
+  rows: number[];
+  R: number;
+  P: number;
+  T: number;
+  S: number;
+  padding: number[] | undefined;
+  window?: number;
+}[] = [
   { rows: [0, 0, 0], R: 1, P: 5, T: 3, S: 3, padding: undefined },
   { rows: [0, 0, 0], R: 1, P: 16, T: 1, S: 4, padding: [2, 2, 2] },
   { rows: [2, 0, 0, 2, 0], R: 3, P: 37, T: 2, S: 18, padding: [30, 3, 3, 30, 3] },
   { rows: [1, 1], R: 2, P: 1, T: 4, S: 4, padding: [0, 1] },
+  { rows: [0, 1, 0], R: 2, P: 37, T: 3, S: 4, padding: [0, 36, 30], window: 9 },
+  { rows: [0, 0, 1], R: 2, P: 3, T: 25, S: 25, padding: [0, 0, 1], window: 4 },
 ];
 
 const prefixInputs = ({ rows, R, P, T, S }: (typeof prefixes)[number]) => {
@@ -48,11 +58,11 @@ const prefixInputs = ({ rows, R, P, T, S }: (typeof prefixes)[number]) => {
 type FiveInputs = [q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, keys: tf.Tensor4D, values: tf.Tensor4D];
 
 const afterPrefix =
-  (rows: number[], padding?: number[]) =>
+  (rows: number[], padding?: number[], options: { window?: number | undefined; scale?: number } = {}) =>
   (...x: tf.Tensor[]) => {
     const [q, k, v, keys, values] = x as FiveInputs;
     const prefix = { keys, values, rows: Int32Array.from(rows) };
-    return attention(q, k, v, { padding: padding && Int32Array.from(padding), prefix });
+    return attention(q, k, v, { padding: padding && Int32Array.from(padding), prefix, ...options });
   };
 
 eachEngine(useEngine, (engine) => {
@@ -62,7 +72,8 @@ eachEngine(useEngine, (engine) => {
     const padding = recorded.padding ?? Array<number>(B).fill(0);
     expectCase(recorded, ({ q, k, v }) => {
       const options = recorded.padding ? { padding: Int32Array.from(padding) } : {};
-      const y = attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, options);
+      const { window, scale } = recorded;
+      const y = attention(q as tf.Tensor4D, k as tf.Tensor4D, v as tf.Tensor4D, { ...options, window, scale });
       return tf.mul(y, readable(T, S, padding)); // recorded as 0; finite here, or 0 times it is NaN
     });
   });
@@ -142,30 +153,116 @@ eachEngine(useEngine, (engine) => {
     for (const gradient of tf.grads(f)([q, k, v])) expect(allFinite(gradient)).toBe(true);
   });
 
-  test.each(prefixes)('a prefix is as keys in front of each row: rows $rows, P=$P, padding $padding', (given) => {
-    const { rows, padding } = given;
-    const five = prefixInputs(given);
-    const whole = (...x: tf.Tensor[]) => {
-      const [q, k, v, keys, values] = x as FiveInputs;
-      const options = { padding: padding && Int32Array.from(padding) };
-      return attention(q, joined(keys, k, rows), joined(values, v, rows), options);
-    };
-    const shared = afterPrefix(rows, padding);
-    // To the bit where sums have one order: the gradient of `embedding` too adds up its rows as they come.
-    const tolerance = engine === 'native' ? { rel: 0, abs: 0 } : undefined;
-    const want = whole(...five);
-    expectClose(shared(...five), want, tolerance);
-    const dy = normal(want.shape, 6);
-    const [got, expected] = [shared, whole].map((f) => tf.grads(f)(five, dy));
-    ['q', 'k', 'v', 'prefix keys', 'prefix values'].forEach((name, i) => {
-      expect(tf.max(tf.abs(expected![i]!)).dataSync()[0], name).toBeGreaterThan(0.01);
-      expectClose(got![i]!, expected![i]!, tolerance);
-    });
-  });
+  test.each(prefixes)(
+    'a prefix is as keys in front of each row: rows $rows, P=$P, padding $padding, window $window',
+    (given) => {
+      const { rows, padding, window } = given;
+      const five = prefixInputs(given);
+      const whole = (...x: tf.Tensor[]) => {
+        const [q, k, v, keys, values] = x as FiveInputs;
+        const options = { padding: padding && Int32Array.from(padding), window };
+        return attention(q, joined(keys, k, rows), joined(values, v, rows), options);
+      };
+      const shared = afterPrefix(rows, padding, { window });
+      // To the bit where sums have one order: the gradient of `embedding` too adds up its rows as they come.
+      const tolerance = engine === 'native' ? { rel: 0, abs: 0 } : undefined;
+      const want = whole(...five);
+      expectClose(shared(...five), want, tolerance);
+      const dy = normal(want.shape, 6);
+      const [got, expected] = [shared, whole].map((f) => tf.grads(f)(five, dy));
+      ['q', 'k', 'v', 'prefix keys', 'prefix values'].forEach((name, i) => {
+        expect(tf.max(tf.abs(expected![i]!)).dataSync()[0], name).toBeGreaterThan(0.01);
+        expectClose(got![i]!, expected![i]!, tolerance);
+      });
+    },
+  );
 
   test('gradient, with a prefix, an offset and padding', () => {
     const given = { rows: [1, 0, 1], R: 2, P: 3, T: 2, S: 3, padding: [2, 0, 2] };
     checkGradient(afterPrefix(given.rows, given.padding), prefixInputs(given));
+    checkGradient(afterPrefix(given.rows, given.padding, { window: 3, scale: 0.8 }), prefixInputs(given));
+  });
+
+  test('a window: each query as on the keys of its window alone', () => {
+    const [T, S] = [23, 30];
+    const [q, k, v] = inputs(2, T, S);
+    for (const [window, padding] of [
+      [1, undefined],
+      [2, [0, 12]],
+      [5, [3, 20]],
+      [19, [0, 12]],
+    ] as const) {
+      const y = attention(q, k, v, { window, padding: padding && Int32Array.from(padding) });
+      for (let b = 0; b < 2; b++) {
+        for (let t = 0; t < T; t++) {
+          const last = S - T + t;
+          const first = Math.max(last - window + 1, padding?.[b] ?? 0);
+          if (first > last) continue;
+          const seen = (x: tf.Tensor4D) => positions(rowOf(x, b), first, last + 1);
+          const alone = attention(positions(rowOf(q, b), t, t + 1), seen(k), seen(v));
+          expectClose(alone, positions(rowOf(y, b), t, t + 1));
+        }
+      }
+    }
+  });
+
+  test('gradient, with a window, an offset, padding and a scale', () => {
+    const padding = Int32Array.of(0, 2);
+    checkGradient((q, k, v) => attention(q, k, v, { padding, window: 2, scale: 0.9 }), inputs(2, 3, 5));
+    checkGradient((q, k, v) => attention(q, k, v, { window: 3 }), inputs(1, 1, 5));
+  });
+
+  test('a window of all positions is none, bit for bit', () => {
+    const padding = Int32Array.of(0, 2);
+    const [q, k, v] = inputs(2, 20, 33);
+    const keys = normal<tf.Tensor4D>([1, 7, 2, 4], 4);
+    for (const prefix of [undefined, { keys, values: tf.neg(keys) as tf.Tensor4D, rows: Int32Array.of(0, 0) }]) {
+      const S = prefix ? 40 : 33;
+      const [want, all, more, less] = [undefined, S, 1e9, S - 1].map((window) =>
+        tf.valueAndGrads((...x) => attention(...(x as Inputs), { padding, prefix, window }))([q, k, v]),
+      );
+      for (const got of [all!, more!]) {
+        expectClose(got.value, want!.value, { rel: 0, abs: 0 });
+        got.grads.forEach((gradient, i) => {
+          expectClose(gradient, want!.grads[i]!, { rel: 0, abs: 0 });
+        });
+      }
+      expect(tf.max(tf.abs(tf.sub(less!.value, want!.value))).dataSync()[0]).toBeGreaterThan(1e-3);
+    }
+  });
+
+  test('a window of 1 gives the value of the position itself', () => {
+    const [q, k, v] = inputs(2, 20, 33);
+    const own = tf.reshape(positions(v, 13, 33), [2, 20, 2, 1, 4]);
+    const want = tf.reshape(tf.tile(own, [1, 1, 1, 2, 1]), [2, 20, 4, 4]);
+    expectClose(attention(q, k, v, { window: 1 }), want, { rel: 0, abs: 0 });
+  });
+
+  test('one query on a cache is the last row of the full call, within a window and across a prefix', () => {
+    const [q, k, v] = inputs(2, 30, 30);
+    const padding = Int32Array.of(0, 3);
+    const full = attention(q, k, v, { padding, window: 7 });
+    for (const t of [3, 6, 7, 20, 29]) {
+      const [query, seen] = [positions(q, t, t + 1), [k, v].map((x) => positions(x, 0, t + 1))];
+      const want = positions(full, t, t + 1);
+      expectClose(attention(query, seen[0]!, seen[1]!, { padding, window: 7 }), want);
+      for (let b = 0; b < 2; b++) {
+        for (const P of [1, t - 2, t]) {
+          const [keys, values] = seen.map((x) => positions(rowOf(x, b), 0, P)) as [tf.Tensor4D, tf.Tensor4D];
+          const [ownKeys, ownValues] = seen.map((x) => positions(rowOf(x, b), P, t + 1)) as [tf.Tensor4D, tf.Tensor4D];
+          const prefix = { keys, values, rows: Int32Array.of(0) };
+          const options = { padding: padding.slice(b, b + 1), prefix, window: 7 };
+          expectClose(attention(rowOf(query, b), ownKeys, ownValues, options), rowOf(want, b));
+        }
+      }
+    }
+  });
+
+  test('a scale', () => {
+    const [q, k, v] = inputs(2, 3, 5);
+    const want = attention(tf.mul(q, 2 * 0.3), k, v); // D is 4
+    expectClose(attention(q, k, v, { scale: 0.3 }), want);
+    expectClose(attention(q, k, v, { scale: 0.5 }), attention(q, k, v), { rel: 0, abs: 0 });
   });
 
   test('a length: later positions of k and v are not there', () => {
@@ -174,13 +271,16 @@ eachEngine(useEngine, (engine) => {
     const keys = normal<tf.Tensor4D>([1, 4, 2, 4], 4);
     const padding = Int32Array.of(0, 2);
     for (const prefix of [undefined, { keys, values: tf.neg(keys) as tf.Tensor4D, rows: Int32Array.of(0, 0) }]) {
-      const want = attention(q, k, v, { padding, prefix });
-      expectClose(attention(q, roomy(k), roomy(v), { padding, prefix, length: 3 }), want, { rel: 0, abs: 0 });
+      for (const window of [undefined, 2, 4]) {
+        const want = attention(q, k, v, { padding, prefix, window, scale: 0.7 });
+        const got = attention(q, roomy(k), roomy(v), { padding, prefix, length: 3, window, scale: 0.7 });
+        expectClose(got, want, { rel: 0, abs: 0 });
+      }
       const gradients = tf.grads((k: tf.Tensor, v: tf.Tensor) =>
-        attention(q, k as tf.Tensor4D, v as tf.Tensor4D, { padding, prefix, length: 3 }),
+        attention(q, k as tf.Tensor4D, v as tf.Tensor4D, { padding, prefix, length: 3, window: 2, scale: 0.7 }),
       )([roomy(k, 1e3), roomy(v, 1e3)]);
       const fewer = tf.grads((k: tf.Tensor, v: tf.Tensor) =>
-        attention(q, k as tf.Tensor4D, v as tf.Tensor4D, { padding, prefix }),
+        attention(q, k as tf.Tensor4D, v as tf.Tensor4D, { padding, prefix, window: 2, scale: 0.7 }),
       )([k, v]);
       gradients.forEach((gradient, i) => {
         expectClose(gradient, roomy(fewer[i]!, 0));
@@ -218,6 +318,20 @@ eachEngine(useEngine, (engine) => {
       new RangeError('attention: expected a length in 0..5, the positions of k, got 6; leave it out for all'),
     );
     expect(() => attention(q, k, v, { length: 2 })).toThrow(/got S=2, T=3/);
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('refuses a window of %d', (window) => {
+    expect(() => attention(...inputs(2, 3, 5), { window })).toThrow(
+      new RangeError(
+        `attention: expected a window of 1 position or more, a whole number, got ${window}; leave it out for all`,
+      ),
+    );
+  });
+
+  test.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY])('refuses a scale of %d', (scale) => {
+    expect(() => attention(...inputs(2, 3, 5), { scale })).toThrow(
+      new RangeError(`attention: expected a finite scale > 0, got ${scale}; leave it out for 1 / √D`),
+    );
   });
 
   test('refuses a prefix that does not fit', () => {

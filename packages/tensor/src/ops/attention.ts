@@ -1,4 +1,4 @@
-// Causal attention with grouped heads, a cache, a shared prefix and left padding.
+// Causal attention with grouped heads, a cache, a shared prefix, left padding and a sliding window.
 // Letters: B batch, T query positions, S key positions, H query heads, K key/value heads, D head dimension;
 // R prefix rows, P prefix positions.
 import * as tf from '@tensorflow/tfjs-core';
@@ -19,12 +19,16 @@ export interface AttentionOptions {
   prefix?: AttentionPrefix | undefined;
   /** Only the first `length` positions of `k` and `v` are there; the rest may hold anything. Default: all. */
   length?: number | undefined;
+  /** A query attends to its own position and the `window - 1` before it, the prefix's among them. Default: all. */
+  window?: number | undefined;
+  /** What q·k is multiplied by. Default: 1 / √D. */
+  scale?: number | undefined;
 }
 
 type Inputs = { q: tf.Tensor4D; k: tf.Tensor4D; v: tf.Tensor4D };
 type PrefixInputs = Inputs & { prefixKeys: tf.Tensor4D; prefixValues: tf.Tensor4D };
-/** `length` is the positions of `k` but on engines that grow in place. */
-type Attributes = { padding: Int32Array | undefined; length: number };
+/** `length` is the positions of `k` but on engines that grow in place; `window` is at most all positions. */
+type Attributes = { padding: Int32Array | undefined; length: number; window: number; scale: number };
 type PrefixAttributes = Attributes & { rows: Int32Array };
 
 // Finite, so that a query without any key (a padding position) gives finite numbers, which nothing reads.
@@ -41,10 +45,14 @@ function ungroupHeads(x: tf.Tensor3D, [B, T, H, D]: [number, number, number, num
   return tf.transpose(tf.reshape(x, [B, H, T, D]), [0, 2, 1, 3]);
 }
 
-/** 0 where query t may attend to key s, MASKED elsewhere: s <= S - T + t; shape `[1, 1, T, S]`. */
-function causalMask(T: number, S: number): tf.Tensor4D {
+/** 0 where query t may attend to key s, MASKED elsewhere: S - T + t - window < s <= S - T + t; shape `[1, 1, T, S]`. */
+function causalMask(T: number, S: number, window: number): tf.Tensor4D {
   const mask = new Float32Array(T * S);
-  for (let t = 0; t < T; t++) mask.fill(MASKED, t * S + S - T + t + 1, (t + 1) * S);
+  for (let t = 0; t < T; t++) {
+    const seen = S - T + t + 1;
+    mask.fill(MASKED, t * S, t * S + Math.max(0, seen - window));
+    mask.fill(MASKED, t * S + seen, (t + 1) * S);
+  }
   return tf.tensor4d(mask, [1, 1, T, S]);
 }
 
@@ -57,11 +65,16 @@ function paddingMask(padding: Int32Array, S: number): tf.Tensor4D {
   return tf.tensor4d(mask, [padding.length, 1, 1, S]);
 }
 
-/** softmax(q kᵀ / √D + mask) with q, k grouped: `[B K, (H/K) T, S]`. */
-function attentionWeights(q: tf.Tensor3D, k: tf.Tensor3D, [B, T, H, D]: number[], padding?: Int32Array): tf.Tensor3D {
+/** softmax(scale q kᵀ + mask) with q, k grouped: `[B K, (H/K) T, S]`. */
+function attentionWeights(
+  q: tf.Tensor3D,
+  k: tf.Tensor3D,
+  [B, T, H]: tf.Tensor4D['shape'],
+  { padding, window, scale }: Attributes,
+): tf.Tensor3D {
   const S = k.shape[1];
-  let scores = tf.reshape(tf.matMul(tf.mul(q, (D as number) ** -0.5), k, false, true), [B!, H!, T!, S]);
-  if (T! > 1) scores = tf.add(scores, causalMask(T!, S));
+  let scores = tf.reshape(tf.matMul(tf.mul(q, scale), k, false, true), [B, H, T, S]);
+  if (T > 1 || window < S) scores = tf.add(scores, causalMask(T, S, window));
   if (padding?.some((n) => n > 0)) scores = tf.add(scores, paddingMask(padding, S));
   return tf.reshape(tf.softmax(scores), [q.shape[0], q.shape[1], S]);
 }
@@ -81,23 +94,23 @@ function separated(d: tf.Tensor4D, prefix: tf.Tensor4D, rows: Int32Array): { pre
   };
 }
 
-function definition({ q, k, v }: Inputs, padding?: Int32Array): tf.Tensor4D {
+function definition({ q, k, v }: Inputs, attributes: Attributes): tf.Tensor4D {
   const K = k.shape[2];
-  const weights = attentionWeights(groupHeads(q, K), groupHeads(k, K), q.shape, padding);
+  const weights = attentionWeights(groupHeads(q, K), groupHeads(k, K), q.shape, attributes);
   return ungroupHeads(tf.matMul(weights, groupHeads(v, K)), q.shape);
 }
 
-function gradient(dy: tf.Tensor4D, { q, k, v }: Inputs, padding?: Int32Array): Inputs {
-  const [K, D] = [k.shape[2], q.shape[3]];
+function gradient(dy: tf.Tensor4D, { q, k, v }: Inputs, attributes: Attributes): Inputs {
+  const K = k.shape[2];
   const [qg, kg, vg, dyg] = [q, k, v, dy].map((x) => groupHeads(x, K)) as [
     tf.Tensor3D,
     tf.Tensor3D,
     tf.Tensor3D,
     tf.Tensor3D,
   ];
-  const p = attentionWeights(qg, kg, q.shape, padding);
+  const p = attentionWeights(qg, kg, q.shape, attributes);
   const dp = tf.matMul(dyg, vg, false, true);
-  const ds = tf.mul(tf.mul(p, tf.sub(dp, tf.sum(tf.mul(dp, p), -1, true))), D ** -0.5) as tf.Tensor3D;
+  const ds = tf.mul(tf.mul(p, tf.sub(dp, tf.sum(tf.mul(dp, p), -1, true))), attributes.scale) as tf.Tensor3D;
   return {
     q: ungroupHeads(tf.matMul(ds, kg), q.shape),
     k: ungroupHeads(tf.matMul(ds, qg, true, false), k.shape),
@@ -107,17 +120,17 @@ function gradient(dy: tf.Tensor4D, { q, k, v }: Inputs, padding?: Int32Array): I
 
 const op = fusedOp<Inputs, Record<string, never>, Attributes>({
   name: 'Attention',
-  definition: (inputs, _, { padding }) => definition(inputs, padding),
-  gradient: (dy, inputs, _, { padding }) => gradient(dy as tf.Tensor4D, inputs, padding),
+  definition: (inputs, _, attributes) => definition(inputs, attributes),
+  gradient: (dy, inputs, _, attributes) => gradient(dy as tf.Tensor4D, inputs, attributes),
 });
 
 const prefixOp = fusedOp<PrefixInputs, Record<string, never>, PrefixAttributes>({
   name: 'PrefixAttention',
-  definition: ({ q, k, v, prefixKeys, prefixValues }, _, { padding, rows }) =>
-    definition({ q, k: joined(prefixKeys, k, rows), v: joined(prefixValues, v, rows) }, padding),
-  gradient: (dy, { q, k, v, prefixKeys, prefixValues }, _, { padding, rows }) => {
+  definition: ({ q, k, v, prefixKeys, prefixValues }, _, { rows, ...attributes }) =>
+    definition({ q, k: joined(prefixKeys, k, rows), v: joined(prefixValues, v, rows) }, attributes),
+  gradient: (dy, { q, k, v, prefixKeys, prefixValues }, _, { rows, ...attributes }) => {
     const whole = { q, k: joined(prefixKeys, k, rows), v: joined(prefixValues, v, rows) };
-    const d = gradient(dy as tf.Tensor4D, whole, padding);
+    const d = gradient(dy as tf.Tensor4D, whole, attributes);
     const [keys, values] = [separated(d.k, prefixKeys, rows), separated(d.v, prefixValues, rows)];
     return { q: d.q, k: keys.own, v: values.own, prefixKeys: keys.prefix, prefixValues: values.prefix };
   },
@@ -126,29 +139,35 @@ const prefixOp = fusedOp<PrefixInputs, Record<string, never>, PrefixAttributes>(
 /**
  * Causal scaled dot-product attention; query head h reads key/value head ⌊h K / H⌋:
  *
- *   y = softmax(q kᵀ / √D + mask) v
- *   dv = pᵀ dy,   dp = dy vᵀ,   ds = p (dp - Σ dp p),   dq = ds k / √D,   dk = dsᵀ q / √D
+ *   y = softmax(scale q kᵀ + mask) v
+ *   dv = pᵀ dy,   dp = dy vᵀ,   ds = p (dp - Σ dp p),   dq = scale ds k,   dk = scale dsᵀ q
  *
- * The T queries are the last T of the S positions: query t attends to keys `padding[b]` <= s <= S - T + t.
+ * The T queries are the last T of the S positions, the prefix's counted: query t stands at S - T + t and attends to keys
+ * max(`padding[b]`, S - T + t - `window` + 1) <= s <= S - T + t.
  *
  * - `q`: `[B, T, H, D]`; `k`, `v`: `[B, S, K, D]`, H a multiple of K, S >= T; returns `[B, T, H, D]`
  * - `prefix`: keys and values that come before `k` and `v`, shared by the rows of a group; its gradient is the sum over
  *   the rows that read it: d prefix[r] = Σ over {rows[b] = r} of what row b gives
  * - `length`: how many positions of `k` and `v` are there
+ * - `window`: the most positions that a query attends to, its own among them; native and wasm leave the others out, so
+ *   T queries cost O(T window)
+ * - `scale`: 1 / √D where it is not given
  *
  * The score matrix is not kept for the backward pass, but computed again.
  *
- * @throws RangeError when the shapes do not fit.
- * References: Vaswani et al. 2017, arXiv:1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv:2305.13245.
+ * @throws RangeError when the shapes do not fit, or `window` is no positive whole number, or `scale` no positive number.
+ * References: Vaswani et al. 2017, arXiv:1706.03762, eq. 1; grouped heads: Ainslie et al. 2023, arXiv:2305.13245;
+ * windows: Beltagy et al. 2020, arXiv:2004.05150, section 3.1, here to one side as in Jiang et al. 2023, arXiv:2310.06825.
  * @example
  * attention(q, k, v); // [B, T, H, D]
  * attention(q, k, v, { prefix: { keys, values, rows: Int32Array.of(0, 0, 0) } }); // three rows after one prompt
+ * attention(q, k, v, { window: 4096 }); // Mistral
  */
 export function attention(
   q: tf.Tensor4D,
   k: tf.Tensor4D,
   v: tf.Tensor4D,
-  { padding, prefix, length = k.shape[1] }: AttentionOptions = {},
+  { padding, prefix, length = k.shape[1], window, scale = q.shape[3] ** -0.5 }: AttentionOptions = {},
 ): tf.Tensor4D {
   const [B, T, H, D] = q.shape;
   const [Bk, capacity, K, Dk] = k.shape;
@@ -188,16 +207,26 @@ export function attention(
         'give 0 for a row without padding',
     );
   }
+  if (window !== undefined && !(Number.isInteger(window) && window >= 1)) {
+    throw new RangeError(
+      `attention: expected a window of 1 position or more, a whole number, got ${window}; leave it out for all`,
+    );
+  }
+  if (!(scale > 0 && scale < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`attention: expected a finite scale > 0, got ${scale}; leave it out for 1 / √D`);
+  }
   if (prefix) checkPrefix(prefix, [B, K, D]);
   if (length < capacity && (tf.engine().isTapeOn() || !growsInPlace())) {
     return tf.tidy(() => {
       const [keys, values] = [k, v].map((x) => tf.slice(x, [0, 0], [-1, length])) as [tf.Tensor4D, tf.Tensor4D];
-      return attention(q, keys, values, { padding, prefix });
+      return attention(q, keys, values, { padding, prefix, window, scale });
     });
   }
-  if (!prefix) return op({ q, k, v }, {}, { padding, length }) as tf.Tensor4D;
+  const S = (prefix?.keys.shape[1] ?? 0) + length;
+  const attributes = { padding, length, window: Math.min(window ?? S, S), scale };
+  if (!prefix) return op({ q, k, v }, {}, attributes) as tf.Tensor4D;
   const { keys: prefixKeys, values: prefixValues, rows } = prefix;
-  return prefixOp({ q, k, v, prefixKeys, prefixValues }, {}, { padding, rows, length }) as tf.Tensor4D;
+  return prefixOp({ q, k, v, prefixKeys, prefixValues }, {}, { ...attributes, rows }) as tf.Tensor4D;
 }
 
 /** Engines that write into the buffers of a cache (kernel CacheWrite) read `length` of their positions. */

@@ -36,7 +36,7 @@ interface Cases {
     cos: Stored;
     sin: Stored;
   })[];
-  attention: (Case & { padding: number[] | null })[];
+  attention: (Case & { padding: number[] | null; window?: number; scale?: number })[];
   swiglu: Case[];
   geglu: Case[];
   headLogProb: (Case & { temperature: number; ids: Stored })[];
