@@ -47,8 +47,10 @@ export { headLogits, headLogProb, headMixture } from './ops/head.js';
 export { linear } from './ops/linear.js';
 export { rmsNorm } from './ops/rmsNorm.js';
 export {
+  type LinearScaling,
   type Llama3Scaling,
   type RotaryOptions,
+  type RotaryScaling,
   type RotaryTable,
   rotary,
   rotaryFrequencies,

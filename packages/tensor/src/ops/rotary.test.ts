@@ -6,6 +6,7 @@ import { cases, expectCase, expectNear, normal, rowOf } from '../test/cases.js';
 import { type Llama3Scaling, type RotaryOptions, rotary, rotaryFrequencies, rotaryTable } from './rotary.js';
 
 const options: RotaryOptions = { headDim: 8, theta: 100 };
+const options4: RotaryOptions = { headDim: 4, theta: 10000 };
 const llama3: Llama3Scaling = {
   type: 'llama3',
   factor: 8,
@@ -26,6 +27,17 @@ describe('rotaryFrequencies', () => {
     const s = ((8192 * plainMiddle!) / (2 * Math.PI) - 1) / 3;
     expect(s).toBeCloseTo(0.64, 2);
     expectClose([fast!, middle!, slow!], [1, plainMiddle! * (s + (1 - s) / 8), plainSlow! / 8], { rel: 1e-12, abs: 0 });
+  });
+
+  test('golden: linear scaling divides every frequency, so position 8 p is where p was', () => {
+    const scaled: RotaryOptions = { headDim: 4, theta: 10000, scaling: { type: 'linear', factor: 8 } };
+    expectClose(rotaryFrequencies(scaled), [0.125, 0.00125], { rel: 1e-15, abs: 0 });
+    const [far, near] = [
+      rotaryTable(scaled, Int32Array.of(8 * 5), [1, 1]),
+      rotaryTable(options4, Int32Array.of(5), [1, 1]),
+    ];
+    expectClose(far.cos, near.cos);
+    expectClose(far.sin, near.sin);
   });
 
   test('refuses an odd head dimension', () => {

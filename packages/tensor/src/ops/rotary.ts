@@ -10,12 +10,20 @@ export interface Llama3Scaling {
   originalMaxPositionEmbeddings: number;
 }
 
+/** Positions pressed together (`rope_scaling` with `rope_type: "linear"`): every frequency divided by `factor`. */
+export interface LinearScaling {
+  type: 'linear';
+  factor: number;
+}
+
+export type RotaryScaling = Llama3Scaling | LinearScaling;
+
 export interface RotaryOptions {
   /** D, even. */
   headDim: number;
   /** The base θ of the frequencies θ^(-2i/D). */
   theta: number;
-  scaling?: Llama3Scaling | undefined;
+  scaling?: RotaryScaling | undefined;
 }
 
 /** cos and sin of every position's angles, each `[B, T, 1, D/2]`: made once a forward pass, shared by its layers. */
@@ -31,8 +39,10 @@ export interface RotaryTable {
  *
  * With Llama 3 scaling, wavelengths λ = 2π/ω longer than original / low are stretched by `factor`, those shorter than
  * original / high are kept, and those between are blended: ω ((1 - s)/factor + s), s = (original/λ - low)/(high - low).
+ * With linear scaling all are: ω / factor.
  *
- * References: Su et al. 2021, arXiv:2104.09864, sec. 3.2.2; the Llama 3.1 model card's reference code.
+ * References: Su et al. 2021, arXiv:2104.09864, sec. 3.2.2; the Llama 3.1 model card's reference code; linear: Chen et
+ * al. 2023, arXiv:2306.15595, eq. 4.
  * @throws RangeError for an odd head dimension.
  * @example rotaryFrequencies({ headDim: 4, theta: 10000 }); // [1, 0.01]
  */
@@ -43,6 +53,7 @@ export function rotaryFrequencies({ headDim, theta, scaling }: RotaryOptions): F
     );
   const frequencies = Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
   if (!scaling) return frequencies;
+  if (scaling.type === 'linear') return frequencies.map((omega) => omega / scaling.factor);
   const { factor, lowFreqFactor: low, highFreqFactor: high, originalMaxPositionEmbeddings: original } = scaling;
   return frequencies.map((omega) => {
     const turns = (original * omega) / (2 * Math.PI); // original / λ
