@@ -25,7 +25,7 @@ const levels = values.levels.split(',').map(Number);
 
 await useEngine('auto');
 const { model, tokenizer: text } = await loadModelDirectory(tinyModelDirectory);
-const sigma = noiseScale(model.inputEmbedding, Number(values.noise));
+const sigma = noiseScale(model, Number(values.noise));
 const sampler = samplerFor(`${values.mode}-sample`, sigma, values.temperature && Number(values.temperature));
 const questions = arithmetic({ split: 'train', count: B * batches, seed: 2, levels }).map((problem) => ({
   id: problem.id,

@@ -117,7 +117,7 @@ async function main() {
   for (const { name, sizes, work } of settings.filter((setting) => values.models.split(',').includes(setting.name))) {
     const config = configOf(sizes);
     const model = createCausalLM(llama, config, initialWeights(llama, config, 1));
-    const sampler = samplerFor(`${values.mode}-sample`, noiseScale(model.inputEmbedding));
+    const sampler = samplerFor(`${values.mode}-sample`, noiseScale(model));
     const optimizer = adamW();
     const state = optimizer.init(model.parameters);
     let last;

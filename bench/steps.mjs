@@ -44,7 +44,7 @@ async function makeModel({ sizes, directory }) {
 async function draw({ directory, mode, work, prompts, advantages }) {
   await useEngine('native');
   const model = await loadModel(directory);
-  const sigma = noiseScale(model.inputEmbedding);
+  const sigma = noiseScale(model);
   const sampler = samplerFor(`${mode}-sample`, sigma);
   const sequences = await decode({
     model,

@@ -32,7 +32,7 @@ const text = { encode: () => [1, 2, 3], decode: () => '', endIds: [] };
 async function measure({ engine, mode }) {
   await useEngine(engine);
   const model = createCausalLM(llama, config, initialWeights(llama, config, 1));
-  const sampler = samplerFor(`${mode}-sample`, noiseScale(model.inputEmbedding));
+  const sampler = samplerFor(`${mode}-sample`, noiseScale(model));
   const prompts = Array.from({ length: WORK.prompts }, (_, p) =>
     Array.from({ length: WORK.promptTokens }, (_, i) => (p * 31 + i * 7) % config.vocab_size),
   );

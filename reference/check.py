@@ -3,7 +3,7 @@
 1. `score.py`, fed every recorded sample as a JSON line, gives the recorded log-probabilities.
 2. Each mode's loss changes along a random direction of all parameters as its stored gradient says, by central
    differences in float64.
-3. Where transformers is installed: its own Llama and Qwen2, loaded from the written directories, give the same hidden
+3. Where transformers is installed: its own models, loaded from the written directories, give the same hidden
    states, logits, supervised loss and supervised gradients, and the same log-probabilities from recorded embeddings.
    It computes rotary tables, norms and softmaxes in float32 even in a float64 model, hence the tolerance of 1e-5.
 """
@@ -77,7 +77,7 @@ def check_differences(directory, expected):
 
 
 def check_transformers(directory, expected, auto):
-    model = auto.from_pretrained(directory, torch_dtype=torch.float64).eval()
+    model = auto.from_pretrained(directory, torch_dtype=torch.float64, attn_implementation="eager").eval()
     sequence = expected["sequence"]
     output = model(torch.tensor([sequence["ids"]]), output_hidden_states=True)
     report("transformers hidden", output.hidden_states[-1][0], sequence["hidden"], 1e-5)
@@ -97,6 +97,7 @@ def check_transformers(directory, expected, auto):
     report(f"transformers supervised gradients, worst {worst}", named[worst].grad, gradients[worst], 1e-5)
 
     embed, got, want = model.get_input_embeddings(), [], []
+    scale = float(getattr(embed, "embed_scale", 1.0))  # Gemma's embedding multiplies its rows
     for name, mode, sample in samples_of(expected):
         prompt = expected["prompts"][sample["prompt"]]["promptIds"]
         P, thought = len(prompt), sample["thought"]
@@ -110,7 +111,7 @@ def check_transformers(directory, expected, auto):
             if name == "hard":
                 got.append(torch.log_softmax(logits[P - 1 + t], -1)[thought["ids"][t]].item())
             else:
-                mixture = torch.softmax(logits[P - 1 + t] / mode["temperature"], -1) @ embed.weight
+                mixture = torch.softmax(logits[P - 1 + t] / mode["temperature"], -1) @ embed.weight * scale
                 got.append((-((recorded[t] - mixture) ** 2).sum() / (2 * mode["sigma"] ** 2)).item())
         first = P + len(recorded) + len(expected["prefillIds"])
         for j, token in enumerate(sample["answerIds"]):

@@ -1,4 +1,4 @@
-"""Llama and Qwen2 in plain PyTorch, written to be read next to the papers rather than to be fast.
+"""Llama, Qwen2, Qwen3, Mistral and Gemma 3 in plain PyTorch, written to be read next to the papers rather than to be fast.
 
 Independent of the TypeScript packages: nothing here is translated from them. Parameters are a flat dictionary under the
 names of a Hugging Face checkpoint; a linear weight is `[out, in]`. Every function computes in the dtype of what it is
@@ -6,7 +6,8 @@ given, so one model runs in float64 (the fixtures) and in float32 (the check of 
 
 Letters: B batch, T time, d hidden size, V vocabulary, H query heads, K key/value heads, D head dim.
 Sources: Llama, arXiv:2302.13971; rotary, arXiv:2104.09864; grouped-query attention, arXiv:2305.13245; SwiGLU,
-arXiv:2002.05202; RMSNorm, arXiv:1910.07467; Llama-3.1's frequency scaling as in transformers `modeling_rope_utils.py`.
+arXiv:2002.05202; RMSNorm, arXiv:1910.07467; Llama-3.1's frequency scaling as in transformers `modeling_rope_utils.py`;
+Mistral, arXiv:2310.06825; Qwen3, arXiv:2505.09388; Gemma 3, arXiv:2503.19786, and transformers `modeling_gemma3.py`.
 """
 
 import json
@@ -57,6 +58,11 @@ def read_safetensors(file):
     return tensors
 
 
+def is_tied(config):
+    """Whether the embedding is the output matrix; Gemma's files need not say so."""
+    return config.get("tie_word_embeddings", config["model_type"] == "gemma3_text")
+
+
 def read_model_directory(directory, dtype=torch.float64):
     """config.json and the safetensors files of a Hugging Face directory, one file or several shards."""
     with open(os.path.join(directory, "config.json")) as source:
@@ -67,7 +73,7 @@ def read_model_directory(directory, dtype=torch.float64):
         raise FileNotFoundError(f"{directory}: expected model*.safetensors, got none")
     for name in names:
         parameters.update(read_safetensors(os.path.join(directory, name)))
-    if config.get("tie_word_embeddings"):
+    if is_tied(config):
         parameters.pop("lm_head.weight", None)
     return config, {name: tensor.to(dtype) for name, tensor in parameters.items()}
 
@@ -85,7 +91,7 @@ def rotary_frequencies(head_dim, theta, scaling=None):
     """theta^(-2i/D) for i < D/2, slowed down where Llama-3.1's rule says so: float64 `[D/2]`.
 
     A frequency whose wavelength exceeds original/low is divided by `factor`; one below original/high is kept; between
-    the two the factor is interpolated linearly in original/wavelength.
+    the two the factor is interpolated linearly in original/wavelength. Type linear divides them all.
     """
     frequencies = []
     for i in range(head_dim // 2):
@@ -96,8 +102,10 @@ def rotary_frequencies(head_dim, theta, scaling=None):
             turns = scaling["original_max_position_embeddings"] * frequency / (2 * math.pi)
             smooth = min(1.0, max(0.0, (turns - low) / (high - low)))
             frequency = (1 - smooth) * frequency / scaling["factor"] + smooth * frequency
+        elif kind == "linear":
+            frequency /= scaling["factor"]
         elif kind != "default":
-            raise ValueError(f"rope_scaling.rope_type: expected 'llama3' or 'default', got {kind!r}")
+            raise ValueError(f"rope_scaling.rope_type: expected 'llama3', 'linear' or 'default', got {kind!r}")
         frequencies.append(frequency)
     return torch.tensor(frequencies, dtype=torch.float64)
 
@@ -148,43 +156,87 @@ def geglu(gate, up):
 # The model
 
 
+MODEL_TYPES = ("llama", "qwen2", "qwen3", "mistral", "gemma3_text")
+
+
+def layer_attention(config):
+    """Of each layer: theta, scaling of its rotary positions, and window (None: all before)."""
+    layers = config["num_hidden_layers"]
+    if config["model_type"] != "gemma3_text":
+        window = config.get("sliding_window") if config["model_type"] == "mistral" else None
+        return [dict(theta=config["rope_theta"], scaling=config.get("rope_scaling"), window=window)] * layers
+    rope = config.get("rope_parameters")
+    if rope:
+        local, whole = ({**rope[kind], "theta": rope[kind]["rope_theta"]} for kind in ("sliding_attention", "full_attention"))
+    else:
+        local = dict(theta=config["rope_local_base_freq"])
+        whole = dict(config.get("rope_scaling") or {}, theta=config["rope_theta"])
+    sliding = dict(theta=local["theta"], scaling=local, window=config["sliding_window"])
+    full = dict(theta=whole["theta"], scaling=whole, window=None)
+    kinds = config.get("layer_types")
+    if kinds is None:
+        pattern = config["sliding_window_pattern"]
+        kinds = ["sliding_attention" if (i + 1) % pattern else "full_attention" for i in range(layers)]
+    return [sliding if kind == "sliding_attention" else full for kind in kinds]
+
+
 class LanguageModel:
-    """A Llama or Qwen2 over a dictionary of parameters. Reads input embeddings, as soft tokens need."""
+    """A model of any of MODEL_TYPES over a dictionary of parameters. Reads input embeddings, as soft tokens need."""
 
     def __init__(self, config, parameters):
-        if config["model_type"] not in ("llama", "qwen2"):
-            raise ValueError(f"model_type: expected 'llama' or 'qwen2', got {config['model_type']!r}")
+        kind = config["model_type"]
+        if kind not in MODEL_TYPES:
+            raise ValueError(f"model_type: expected one of {MODEL_TYPES}, got {kind!r}")
         self.config, self.parameters = config, parameters
         self.embedding = parameters["model.embed_tokens.weight"]  # E [V, d]
-        self.head = self.embedding if config["tie_word_embeddings"] else parameters["lm_head.weight"]  # [V, d]
+        self.head = self.embedding if is_tied(config) else parameters["lm_head.weight"]  # [V, d]
         self.head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+        gemma = kind == "gemma3_text"
+        self.scale = math.sqrt(config["hidden_size"]) if gemma else 1.0  # the stack reads the rows of scale E
+        self.offset = 1.0 if gemma else 0.0  # norms multiply by offset + weight
+        self.gated = geglu if gemma else swiglu
+        self.attention_scale = config["query_pre_attn_scalar"] ** -0.5 if gemma else None
 
     def embed(self, ids):
-        return self.embedding[torch.as_tensor(ids, dtype=torch.long)]
+        return self.scale * self.embedding[torch.as_tensor(ids, dtype=torch.long)]
 
     def linear(self, x, name):
         y = x @ self.parameters[name + ".weight"].T
         bias = self.parameters.get(name + ".bias")  # Qwen2: q, k and v have one; Llama: none has
         return y if bias is None else y + bias
 
+    def norm(self, x, name):
+        """The norm of a name, or x itself where the model has none there."""
+        weight = self.parameters.get(name + ".weight")
+        return x if weight is None else rms_norm(x, self.offset + weight, self.config["rms_norm_eps"])
+
     def forward(self, inputs):
         """Input embeddings `[B, T, d]` -> final hidden states `[B, T, d]`, after the last norm; position t is t."""
-        config, eps = self.config, self.config["rms_norm_eps"]
+        config = self.config
         B, T, _ = inputs.shape
         H, K, D = config["num_attention_heads"], config["num_key_value_heads"], self.head_dim
-        cos, sin = rotary_table(D, config["rope_theta"], config.get("rope_scaling"), torch.arange(T), inputs.dtype)
         x = inputs
-        for index in range(config["num_hidden_layers"]):
+        for index, seen in enumerate(layer_attention(config)):
+            cos, sin = rotary_table(D, seen["theta"], seen["scaling"], torch.arange(T), inputs.dtype)
             layer = f"model.layers.{index}"
-            y = rms_norm(x, self.parameters[layer + ".input_layernorm.weight"], eps)
-            q = rotary(self.linear(y, layer + ".self_attn.q_proj").reshape(B, T, H, D), cos, sin)
-            k = rotary(self.linear(y, layer + ".self_attn.k_proj").reshape(B, T, K, D), cos, sin)
+            y = self.norm(x, layer + ".input_layernorm")
+            q = self.linear(y, layer + ".self_attn.q_proj").reshape(B, T, H, D)
+            k = self.linear(y, layer + ".self_attn.k_proj").reshape(B, T, K, D)
             v = self.linear(y, layer + ".self_attn.v_proj").reshape(B, T, K, D)
-            x = x + self.linear(attention(q, k, v).reshape(B, T, H * D), layer + ".self_attn.o_proj")
-            y = rms_norm(x, self.parameters[layer + ".post_attention_layernorm.weight"], eps)
+            q = rotary(self.norm(q, layer + ".self_attn.q_norm"), cos, sin)
+            k = rotary(self.norm(k, layer + ".self_attn.k_norm"), cos, sin)
+            y = attention(q, k, v, window=seen["window"], scale=self.attention_scale).reshape(B, T, H * D)
+            y = self.linear(y, layer + ".self_attn.o_proj")
+            if config["model_type"] == "gemma3_text":
+                x = x + self.norm(y, layer + ".post_attention_layernorm")
+                y = self.norm(x, layer + ".pre_feedforward_layernorm")
+            else:
+                x = x + y
+                y = self.norm(x, layer + ".post_attention_layernorm")
             gate, up = self.linear(y, layer + ".mlp.gate_proj"), self.linear(y, layer + ".mlp.up_proj")
-            x = x + self.linear(swiglu(gate, up), layer + ".mlp.down_proj")
-        return rms_norm(x, self.parameters["model.norm.weight"], eps)
+            y = self.linear(self.gated(gate, up), layer + ".mlp.down_proj")
+            x = x + self.norm(y, layer + ".post_feedforward_layernorm")
+        return self.norm(x, "model.norm")
 
     def logits(self, hidden):
         """`[..., d]` -> `[..., V]`."""
@@ -196,13 +248,13 @@ class LanguageModel:
         return torch.log_softmax(self.logits(hidden) / temperature, -1).gather(-1, ids[..., None])[..., 0]
 
     def mixture(self, hidden, temperature):
-        """h0 = softmax(logits / tau) E, Soft Tokens eq. 5: `[..., d]` -> `[..., d]`."""
-        return torch.softmax(self.logits(hidden) / temperature, -1) @ self.embedding
+        """h0 = softmax(logits / tau) (scale E), Soft Tokens eq. 5: `[..., d]` -> `[..., d]`."""
+        return self.scale * (torch.softmax(self.logits(hidden) / temperature, -1) @ self.embedding)
 
 
-def embedding_rms(embedding):
-    """sqrt of the mean of E_vj^2 over all entries; sigma = noiseScale times this."""
-    return math.sqrt((embedding.detach().to(torch.float64) ** 2).mean().item())
+def embedding_rms(model):
+    """sqrt of the mean square over all entries of scale E, which the stack is fed; sigma = noiseScale times this."""
+    return model.scale * math.sqrt((model.embedding.detach().to(torch.float64) ** 2).mean().item())
 
 
 def score(model, prompt_ids, thought, prefill_ids, answer_ids, temperature, sigma):

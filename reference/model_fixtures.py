@@ -18,7 +18,7 @@ In each directory (B = 2 prompts, G = 3 samples a prompt, N = B G = 6, sample n 
   sequence.logits              [24][V]
   supervised.sequences[]       {ids [T], positions []}: position t is scored as log softmax(logits[t])[ids[t + 1]]
   supervised.loss              -mean over all scored positions of both sequences together
-  rms                          sqrt(mean of E_vj^2) over all V d entries
+  rms                          sqrt(mean of E_vj^2) over all V d entries; for Gemma sqrt(d) times that, as it is fed
   prefillIds                   [2]        the same for all samples; not scored
   prompts[B]                   {promptIds [5 or 7], rewards [G], advantages [G]}: leave-one-out, r_g - mean of the others
   modes.hard|soft|fuzzy
@@ -48,7 +48,7 @@ import sys
 
 import torch
 
-from llm import LanguageModel, embedding_rms, read_safetensors, score, write_safetensors
+from llm import LanguageModel, embedding_rms, is_tied, read_safetensors, score, write_safetensors
 
 FIXTURES = os.path.join(os.path.dirname(__file__), "..", "packages", "models", "src", "__fixtures__")
 MODES = {"hard": (1.0, 0.0), "soft": (0.5, 0.33), "fuzzy": (1e-4, 0.33)}  # temperature, noise scale
@@ -60,8 +60,14 @@ TOLERANCE = 1e-4
 
 LLAMA = dict(architectures=["LlamaForCausalLM"], model_type="llama", attention_bias=False, mlp_bias=False)
 QWEN2 = dict(architectures=["Qwen2ForCausalLM"], model_type="qwen2", use_sliding_window=False)
+QWEN3 = dict(architectures=["Qwen3ForCausalLM"], model_type="qwen3", use_sliding_window=False, attention_bias=False)
+MISTRAL = dict(architectures=["MistralForCausalLM"], model_type="mistral")
+GEMMA3 = dict(architectures=["Gemma3ForCausalLM"], model_type="gemma3_text", attention_bias=False, hidden_activation="gelu_pytorch_tanh")
 # Original length 24 with turns 1 to 3 puts one of the four frequencies of theta 100 above, one between, two below.
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=3.0, original_max_position_embeddings=24)
+
+
+LEFT_OUT = object()
 
 
 def make_config(family, hidden, intermediate, heads, kv_heads, vocab, tied, **extra):
@@ -71,7 +77,7 @@ def make_config(family, hidden, intermediate, heads, kv_heads, vocab, tied, **ex
         tie_word_embeddings=tied, max_position_embeddings=128, hidden_act="silu", torch_dtype="float32",
     )  # fmt: skip
     config.update(extra)
-    return config
+    return {key: value for key, value in config.items() if value is not LEFT_OUT}
 
 
 CASES = {
@@ -80,6 +86,25 @@ CASES = {
     "llama3-rope": make_config(LLAMA, 16, 24, 2, 1, 40, True, rope_theta=100.0, rope_scaling=LLAMA3, max_position_embeddings=192),
     "qwen2-tied": make_config(QWEN2, 16, 24, 2, 1, 40, True, rms_norm_eps=1e-6, rope_theta=1000000.0),
     "qwen2-untied-gqa": make_config(QWEN2, 16, 20, 4, 2, 52, False, rms_norm_eps=1e-6),
+    "qwen3": make_config(QWEN3, 12, 16, 4, 2, 36, False, head_dim=6, rms_norm_eps=1e-6, rope_theta=1e6, attention_bias=True),
+    # The shortest of the sequences that are scored reads 12 positions, so windows of 5 and less matter in each.
+    "mistral-window": make_config(MISTRAL, 12, 16, 2, 1, 36, False, head_dim=8, sliding_window=5),
+    # As transformers 4 writes it: three layers, the middle one of which sees everything.
+    "gemma3": make_config(
+        GEMMA3, 12, 16, 2, 1, 36, LEFT_OUT, head_dim=8, num_hidden_layers=3, query_pre_attn_scalar=6, sliding_window=4,
+        sliding_window_pattern=2, rope_theta=1000.0, rope_local_base_freq=50.0, rms_norm_eps=1e-6, hidden_act=LEFT_OUT,
+        attn_logit_softcapping=None, final_logit_softcapping=None, cache_implementation="hybrid",
+    ),
+    # As transformers 5 does: nested positions, listed layers; its global positions are scaled.
+    "gemma3-linear": make_config(
+        GEMMA3, 12, 16, 4, 2, 36, True, head_dim=6, query_pre_attn_scalar=9, sliding_window=3,
+        layer_types=["full_attention", "sliding_attention"], rope_theta=LEFT_OUT, rope_scaling=LEFT_OUT, hidden_act=LEFT_OUT,
+        rope_parameters=dict(
+            full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1000.0),
+            sliding_attention=dict(rope_type="default", rope_theta=10.0),
+        ),
+        torch_dtype=LEFT_OUT, dtype="float32", use_bidirectional_attention=False,
+    ),
 }
 
 
@@ -91,21 +116,34 @@ def make_parameters(config, generator):
     def normal(*shape, std, mean=0.0):  # rounded to float32: what the file holds is exactly what is computed with
         return (mean + std * torch.randn(*shape, generator=generator, dtype=torch.float64)).float().double()
 
+    # Gemma's norms multiply by 1 + weight.
+    gemma = config["model_type"] == "gemma3_text"
+    norm = lambda size, mean: normal(size, std=0.1, mean=mean - gemma)
+    biased = {"qwen2": "qkv"}.get(config["model_type"], "qkvo" if config.get("attention_bias") else "")
+
     parameters = {"model.embed_tokens.weight": normal(V, d, std=0.5)}
     for index in range(config["num_hidden_layers"]):
         layer = f"model.layers.{index}"
-        parameters[layer + ".input_layernorm.weight"] = normal(d, std=0.1, mean=1.05)
-        for name, rows in (("q", H * D), ("k", K * D), ("v", K * D)):
-            parameters[f"{layer}.self_attn.{name}_proj.weight"] = normal(rows, d, std=1.2 * d**-0.5)
-            if config["model_type"] == "qwen2":
+        parameters[layer + ".input_layernorm.weight"] = norm(d, 1.05)
+        for name, rows, width, std in (
+            ("q", H * D, d, 1.2 * d**-0.5), ("k", K * D, d, 1.2 * d**-0.5), ("v", K * D, d, 1.2 * d**-0.5),
+            ("o", d, H * D, (H * D) ** -0.5),
+        ):  # fmt: skip
+            parameters[f"{layer}.self_attn.{name}_proj.weight"] = normal(rows, width, std=std)
+            if name in biased:
                 parameters[f"{layer}.self_attn.{name}_proj.bias"] = normal(rows, std=0.3)
-        parameters[layer + ".self_attn.o_proj.weight"] = normal(d, H * D, std=(H * D) ** -0.5)
-        parameters[layer + ".post_attention_layernorm.weight"] = normal(d, std=0.1, mean=0.95)
+        if gemma or config["model_type"] == "qwen3":
+            parameters[layer + ".self_attn.q_norm.weight"] = norm(D, 1.1)
+            parameters[layer + ".self_attn.k_norm.weight"] = norm(D, 0.9)
+        parameters[layer + ".post_attention_layernorm.weight"] = norm(d, 0.95)
+        if gemma:
+            parameters[layer + ".pre_feedforward_layernorm.weight"] = norm(d, 1.0)
+            parameters[layer + ".post_feedforward_layernorm.weight"] = norm(d, 1.1)
         parameters[layer + ".mlp.gate_proj.weight"] = normal(f, d, std=d**-0.5)
         parameters[layer + ".mlp.up_proj.weight"] = normal(f, d, std=d**-0.5)
         parameters[layer + ".mlp.down_proj.weight"] = normal(d, f, std=f**-0.5)
-    parameters["model.norm.weight"] = normal(d, std=0.1, mean=1.0)
-    if not config["tie_word_embeddings"]:
+    parameters["model.norm.weight"] = norm(d, 1.0)
+    if not is_tied(config):
         parameters["lm_head.weight"] = normal(V, d, std=0.5)
     return parameters
 
@@ -157,7 +195,7 @@ def draw_case(config, seed):
         ],
         prefill=draw_ids(2, V, generator),
         prompts=[draw_ids(length, V, generator) for length in PROMPT_LENGTHS],
-        rms=embedding_rms(model.embedding),
+        rms=embedding_rms(model),
         modes={},
     )
     fuzzy_gap = float("inf")
@@ -259,6 +297,17 @@ def float32_differences(document, gradients, config, parameters, drawn):
     return differences, worst
 
 
+def without(config):
+    """What a case is there for, by name, and its configuration without."""
+    if config.get("rope_scaling"):
+        yield "scaling", dict(config, rope_scaling=None)
+    if "rope_parameters" in config:
+        nested = config["rope_parameters"]
+        yield "scaling", dict(config, rope_parameters=dict(nested, full_attention=dict(nested["full_attention"], factor=1.0)))
+    if config.get("sliding_window"):
+        yield "a window", dict(config, sliding_window=1000)
+
+
 def write_case(case, config, first_seed):
     for seed in range(first_seed, first_seed + 2000):
         parameters, drawn, gap = draw_case(config, seed)
@@ -288,10 +337,10 @@ def write_case(case, config, first_seed):
     size = sum(os.path.getsize(os.path.join(directory, name)) for name in os.listdir(directory))
     logits = torch.tensor(document["sequence"]["logits"])
     print(f"{case}: seed {seed}, {size / 1000:.0f} kB, logits sd {logits.std():.2f}, smallest fuzzy gap {gap:.3f}")
-    if config["rope_scaling"]:
-        plain, _ = evaluate(dict(config, rope_scaling=None), parameters, drawn, torch.float64)
-        change = (torch.tensor(plain["sequence"]["logits"]) - logits).abs().max(1).values
-        print(f"  without scaling, logits would move by {change[:8].max():.2f} (positions < 8), {change.max():.2f} (all)")
+    for what, plain in without(config):
+        other, _ = evaluate(plain, parameters, drawn, torch.float64)
+        change = (torch.tensor(other["sequence"]["logits"]) - logits).abs().max(1).values
+        print(f"  without {what}, logits would move by {change[:8].max():.2f} (positions < 8), {change.max():.2f} (all)")
     print("  float32 against float64, max |a - b| / max |b|:")
     print("   ", ", ".join(f"{name} {value:.1e}" for name, value in differences.items()))
     for loss, (value, name) in worst.items():

@@ -4,7 +4,7 @@ A line in:  {"promptIds": [..], "thought": {"ids": [..]} or {"embeddings": [[..]
              "answerIds": [..], "mode": {"name": "hard"|"soft"|"fuzzy", "temperature": t, "noiseScale" or "sigma": s}}
 A line out: {"thoughtLogProb": [..], "answerLogProb": [..]}, in natural logarithms, one number a position.
 
-Embedded thoughts score -(1/(2 sigma^2)) ||h~ - h0||^2 with sigma = noiseScale x the per-entry rms of E, or sigma as
+Embedded thoughts score -(1/(2 sigma^2)) ||h~ - h0||^2 with sigma = noiseScale x the per-entry rms of E (as the stack is fed it: Gemma scales it), or sigma as
 given (a trained model was trained with the sigma of the model it came from), the constant left out; ids score
 log softmax(logits / temperature). Answers score at temperature 1. Computed in float64.
 """
@@ -19,7 +19,7 @@ from llm import LanguageModel, embedding_rms, read_model_directory, score
 
 def score_lines(directory, lines):
     model = LanguageModel(*read_model_directory(directory))
-    rms = embedding_rms(model.embedding)
+    rms = embedding_rms(model)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -62,7 +62,7 @@ export interface StepTimes {
  */
 export async function timeSteps(options: BenchOptions): Promise<StepTimes[]> {
   const { model, steps, signal } = options;
-  const sampler = samplerFor(`${options.shape.mode}-sample`, noiseScale(model.inputEmbedding));
+  const sampler = samplerFor(`${options.shape.mode}-sample`, noiseScale(model));
   const optimizer = adamW();
   const state = optimizer.init(model.parameters);
   const times: StepTimes[] = [];

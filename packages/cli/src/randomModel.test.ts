@@ -24,9 +24,13 @@ test('every size is set or has its default', () => {
   });
 });
 
+test.each(['qwen2', 'qwen3', 'mistral', 'gemma3_text'])('%s: its own keys have the values of transformers', (name) => {
+  expect(parseRandomModel(`${name}:hidden=32,layers=1,heads=4,kv=2`)).toMatchObject({ model_type: name });
+});
+
 test.each([
   ['lama', 'Unknown architecture "lama". Did you mean llama?'],
-  ['mamba', 'Unknown architecture "mamba". Allowed: llama, qwen2.'],
+  ['mamba', 'Unknown architecture "mamba". Allowed: llama, qwen2, qwen3, mistral, gemma3_text.'],
   ['llama:hiden=32', 'Unknown key "hiden". Did you mean hidden?'],
   ['llama:depth=3', 'Unknown key "depth". Allowed: hidden, layers, heads, kv, intermediate, vocab.'],
   ['llama:', 'Unknown key "". Allowed: hidden'],

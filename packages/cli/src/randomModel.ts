@@ -19,10 +19,10 @@ const architectureNames = architectures.map(({ modelType }) => modelType);
 
 /** The words of `--random` for its help. */
 export const randomModelHelp = `\
---random ARCHITECTURE[:KEY=N,...] makes a model of ${architectureNames.join(' or ')} with
-random weights and tied embeddings. Keys, and their values where left out:
+--random ARCHITECTURE[:KEY=N,...] makes a model with random weights and tied
+embeddings, of one of ${architectureNames.join(', ')}. Keys, and their values where left out:
   ${sizeNames.map((name) => `${name}=${sizes[name].value}`).join(' ')}
-That is SmolLM2-135M, too large for the memory of the wasm engine.`;
+For llama that is SmolLM2-135M, too large for the memory of the wasm engine.`;
 
 /**
  * The config.json that `llama:hidden=64,layers=2` stands for; for commander.

@@ -47,7 +47,7 @@ export interface LineScores {
  * Source: Butt et al. 2025, arXiv:2509.19170, eq. 10.
  */
 export function createLineScorer(model: CausalLM): (text: string, line: number) => LineScores {
-  const rms = embeddingRms(model.inputEmbedding);
+  const rms = embeddingRms(model);
   return (text, line) => {
     const fail = (key: string, problem: string): never => {
       throw new CliError(`line ${line}: ${key}: ${problem}`);

@@ -127,7 +127,7 @@ async function warmUp(
       ...optimizerOf(config.optimizer, config.steps),
       steps: config.steps,
       batchSize: config.batchSize,
-      maxNoiseScale: config.maxNoise > 0 ? () => config.maxNoise * embeddingRms(model.inputEmbedding) : undefined,
+      maxNoiseScale: config.maxNoise > 0 ? () => config.maxNoise * embeddingRms(model) : undefined,
       maxGradientNorm: config.optimizer.maxGradientNorm,
       maxTokens: config.maxTokens,
       recompute: config.recompute,
@@ -162,7 +162,7 @@ async function warmUp(
     progress.stop();
     log?.close();
   }
-  const end = embeddingRms(model.inputEmbedding);
+  const end = embeddingRms(model);
   await publish(config, subject, from, end);
   const losses = (await readLines<{ loss: number }>(metrics)).slice(-LAST).map(({ loss }) => loss);
   io.note(`${config.steps - resumedAt} steps in ${duration((performance.now() - began) / 1000)}\n`);
@@ -184,7 +184,7 @@ async function startingModel({ model: directory, init, seed }: SftConfig): Promi
     }
     requireTrainingMemory(display(directory), sizeOf(await modelParameters(directory)));
     const subject = await loadModelDirectory(directory);
-    return { subject: { ...subject, embeddingRms: embeddingRms(subject.model.inputEmbedding) }, from: directory };
+    return { subject: { ...subject, embeddingRms: embeddingRms(subject.model) }, from: directory };
   }
   const { architecture: name, tokenizer: from, config } = init!; // the schema says that there is one or the other
   const names = architectures.map(({ modelType }) => modelType);
@@ -206,7 +206,7 @@ async function startingModel({ model: directory, init, seed }: SftConfig): Promi
       `init.config.vocab_size: expected more than the tokenizer's largest id ${tokenizer.maxId}, got ${model.vocabSize}`,
     );
   }
-  return { subject: { model, tokenizer, embeddingRms: embeddingRms(model.inputEmbedding) }, from };
+  return { subject: { model, tokenizer, embeddingRms: embeddingRms(model) }, from };
 }
 
 /** Writes the model; a README or licence that was there stays. */

@@ -54,7 +54,7 @@ export async function openCheckpoints(directory: string, model: CausalLM, origin
 export interface Subject {
   model: CausalLM;
   tokenizer: Tokenizer;
-  /** The root mean square of the entries of the input embedding that noise is measured in. */
+  /** The root mean square of the entries of the embeddings that noise is measured in, as the stack is fed them. */
   embeddingRms: number;
 }
 

@@ -2,8 +2,11 @@ import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine, enginesUnderTest, expectClose } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
+import type { Architecture } from './architecture.js';
 import { type CausalLM, createCausalLM, initialWeights } from './causalLM.js';
+import { gemma3 } from './gemma3.js';
 import { llama } from './llama.js';
+import { mistral } from './mistral.js';
 import { embedded } from './test/parity.js';
 import type { WeightValues } from './weightSource.js';
 
@@ -18,10 +21,17 @@ const config = {
   rms_norm_eps: 1e-5,
   initializer_range: 0.5, // large enough that every part matters
 };
-const tiny = (extra: object = {}) => {
-  const raw = { ...config, ...extra };
-  return createCausalLM(llama, raw, initialWeights(llama, raw, 7));
+const tiny = (extra: object = {}, architecture: Architecture = llama) => {
+  const raw = { ...config, ...extra, model_type: architecture.modelType };
+  return createCausalLM(architecture, raw, initialWeights(architecture, raw, 7));
 };
+
+/** A model without windows, with one of three positions, with one in every other layer and scaled embeddings. */
+const kinds: [name: string, make: () => CausalLM][] = [
+  ['llama', tiny],
+  ['mistral', () => tiny({ sliding_window: 3 }, mistral)],
+  ['gemma3', () => tiny({ head_dim: 4, sliding_window: 3, sliding_window_pattern: 2 }, gemma3)],
+];
 const close = { rel: 1e-5, abs: 1e-6 };
 const slice = (x: tf.Tensor3D, begin: number, size: number) => tf.slice3d(x, [0, begin, 0], [-1, size, -1]);
 const batch = (model: CausalLM, rows: number[][]) => model.embed(tf.tensor2d(rows, undefined, 'int32')) as tf.Tensor3D;
@@ -55,11 +65,11 @@ eachEngine(useEngine, (engine) => {
     },
   );
 
-  test('a batch equals its rows, and left padding changes nothing', () => {
+  test.each(kinds)('%s: a batch equals its rows, and left padding changes nothing', (_, make) => {
     // On `cpu` to the bit: positions count from the padding's end, and masked keys add zeros. WebAssembly's product adds
     // in another order for another number of rows.
     const tolerance = engine === 'cpu' ? { rel: 0, abs: 0 } : close;
-    const model = tiny();
+    const model = make();
     balanced(() => {
       const [long, short] = [
         [1, 2, 3, 4, 5],
@@ -80,8 +90,8 @@ eachEngine(useEngine, (engine) => {
     model.dispose();
   });
 
-  test('selected rows repeat, reorder and leave, each continuing as its own sequence', () => {
-    const model = tiny();
+  test.each(kinds)('%s: selected rows repeat, reorder and leave, each continuing as its own sequence', (_, make) => {
+    const model = make();
     balanced(() => {
       const cache = model.createCache(Int32Array.of(0, 1));
       model.forward(
@@ -106,8 +116,8 @@ eachEngine(useEngine, (engine) => {
     model.dispose();
   });
 
-  test('gradients flow through a shared, selected prompt as through whole sequences', () => {
-    const model = tiny();
+  test.each(kinds)('%s: gradients flow through a shared, selected prompt as through whole sequences', (_, make) => {
+    const model = make();
     const variables = [...model.parameters.values()];
     const [prompts, padding] = [
       [
@@ -166,8 +176,8 @@ eachEngine(useEngine, (engine) => {
     model.dispose();
   });
 
-  test('a one-hot mix is exactly the embedding, and a mix is linear', () => {
-    const model = tiny();
+  test.each(kinds)('%s: a one-hot mix is exactly the embedding, and a mix is linear', (_, make) => {
+    const model = make();
     balanced(() => {
       const ids = tf.tensor2d(
         [
@@ -180,6 +190,7 @@ eachEngine(useEngine, (engine) => {
       const oneHot = tf.oneHot(ids, 11) as tf.Tensor3D;
       expect(model.mix(oneHot).dataSync()).toEqual(model.embed(ids).dataSync());
       const [a, b] = [3, 10].map((id) => model.embed(tf.tensor1d([id], 'int32')));
+      expectClose(a!.dataSync(), tf.mul(tf.slice(model.inputEmbedding, 3, 1), model.embeddingScale).dataSync(), close);
       const weights = tf.buffer([1, 11], 'float32');
       weights.set(0.25, 0, 3);
       weights.set(0.75, 0, 10);
@@ -200,6 +211,18 @@ eachEngine(useEngine, (engine) => {
       expectClose(model.head.logProb(hidden, ids, 0.5).dataSync(), logP.dataSync(), close);
       const mixture = tf.matMul(tf.softmax(logits.div(0.5)), model.inputEmbedding);
       expectClose(model.head.mixture(hidden, 0.5).dataSync(), mixture.dataSync(), close);
+    });
+    model.dispose();
+  });
+
+  test.each(kinds)('%s: the mixture of a state that is all but certain is the embedding of its id', (_, make) => {
+    const model = make();
+    balanced(() => {
+      const hidden = tf.randomNormal([3, 8], 0, 1, 'float32', 1) as tf.Tensor2D;
+      const ids = tf.argMax(model.head.logits(hidden), -1);
+      const mixture = model.head.mixture(hidden, 1e-6);
+      expect(mixture.dataSync()).toEqual(model.embed(ids).dataSync());
+      expect(model.mix(tf.softmax(model.head.logits(hidden).div(1e-6))).dataSync()).toEqual(mixture.dataSync());
     });
     model.dispose();
   });
@@ -263,6 +286,9 @@ eachEngine(
       const biased = initialWeights(llama, { ...raw, attention_bias: true, tie_word_embeddings: false }, 1);
       expect(biased['model.layers.1.self_attn.o_proj.bias']!.values).toEqual(new Float32Array(8));
       expect(biased['lm_head.weight']!.shape).toEqual([2000, 8]);
+      const gemma = initialWeights(gemma3, { ...raw, model_type: 'gemma3_text', head_dim: 4 }, 1);
+      expect(gemma['model.norm.weight']!.values).toEqual(new Float32Array(8)); // it multiplies by 1 + weight
+      expect(gemma['model.layers.0.self_attn.q_norm.weight']!.values).toEqual(new Float32Array(4));
     });
 
     test('a tied checkpoint may repeat its embedding, not contradict it; old frequencies are ignored', () => {

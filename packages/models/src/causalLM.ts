@@ -26,8 +26,13 @@ export interface CausalLM extends LanguageModel {
   readonly parameters: ReadonlyMap<string, tf.Variable>;
   /** How many numbers the parameters hold. */
   readonly parameterCount: number;
-  /** E, `[V, d]`: one of the parameters; also the output matrix where the model is tied. */
+  /** E as stored, `[V, d]`: one of the parameters; also the output matrix where the model is tied. */
   readonly inputEmbedding: tf.Variable<tf.Rank.R2>;
+  /**
+   * s: the stack reads the rows of s E, which `embed`, `mix` and `head.mixture` give; a tied head's logits come from E
+   * itself. 1 for most models, √d for Gemma. Noise on soft tokens is measured in s E: see `embeddingRms`.
+   */
+  readonly embeddingScale: number;
   /** As any language model's, with the adapters that the options name. */
   forward(inputs: tf.Tensor3D, cache?: KeyValueCache, options?: DecoderOptions): tf.Tensor3D;
   /** Frees the parameters. */
@@ -201,12 +206,13 @@ function modelOf(
   const weight: Weights = (name) => parameters.get(name)!;
   const E = weight(EMBEDDING) as tf.Variable<tf.Rank.R2>;
   const W = (tied ? E : weight(LM_HEAD)) as tf.Tensor2D;
-  const { vocabSize: V, hiddenSize: d } = settings;
+  const { vocabSize: V, hiddenSize: d, embeddingScale = 1 } = settings;
+  const scaled = (rows: tf.Tensor) => (embeddingScale === 1 ? rows : tf.mul(rows, embeddingScale));
 
   const head: Head = {
     logits: (hidden) => tf.tidy(() => headLogits(hidden, W)),
     logProb: (hidden, ids, temperature) => tf.tidy(() => headLogProb(hidden, W, ids, temperature)),
-    mixture: (hidden, temperature) => tf.tidy(() => headMixture(hidden, W, E, temperature)),
+    mixture: (hidden, temperature) => tf.tidy(() => scaled(headMixture(hidden, W, E, temperature))),
   };
 
   function forward(inputs: tf.Tensor3D, cache?: KeyValueCache, options: DecoderOptions = {}): tf.Tensor3D {
@@ -238,14 +244,15 @@ function modelOf(
     parameterCount: [...parameters.values()].reduce((sum, { size }) => sum + size, 0),
     inputEmbedding: E,
     head,
-    embed: (ids) => tf.tidy(() => embedding(E, ids)),
+    embeddingScale,
+    embed: (ids) => tf.tidy(() => scaled(embedding(E, ids))),
     mix(weights) {
       if (weights.shape.at(-1) !== V) {
         throw new RangeError(`mix: expected weights [..., ${V}], got [${weights.shape}]`);
       }
       return tf.tidy(() => {
         const rows = tf.matMul(tf.reshape(weights, [-1, V]), E);
-        return tf.reshape(rows, [...weights.shape.slice(0, -1), d]);
+        return tf.reshape(scaled(rows), [...weights.shape.slice(0, -1), d]);
       });
     },
     createCache: (padding) => new DecoderCache(settings.numLayers, padding),
@@ -268,8 +275,8 @@ export function initialShapes(architecture: Architecture, config: RawConfig): Ma
 }
 
 /**
- * Fresh weights for training from scratch: matrices from N(0, `initializer_range`), norms 1, biases 0. Untied where
- * config.json says `tie_word_embeddings: false`, tied otherwise. The same seed gives the same weights.
+ * Fresh weights for training from scratch: matrices from N(0, `initializer_range`), norms that multiply by 1, biases 0.
+ * Untied where config.json says `tie_word_embeddings: false`, tied otherwise. The same seed gives the same weights.
  *
  * @throws Error naming the key for a configuration that does not fit the architecture.
  * @example createCausalLM(llama, config, initialWeights(llama, config, 1));
@@ -282,11 +289,12 @@ export function initialWeights(
   const settings = architecture.parseConfig(config, 'config.json');
   const shapes = initialShapes(architecture, config);
 
+  const freshNorm = 1 - (settings.normOffset ?? 0);
   return Object.fromEntries(
     [...shapes].map(([name, shape], index) => {
       const size = sizeOf(shape);
       if (shape.length === 1) {
-        return [name, { shape, values: new Float32Array(size).fill(name.endsWith('norm.weight') ? 1 : 0) }];
+        return [name, { shape, values: new Float32Array(size).fill(name.endsWith('norm.weight') ? freshNorm : 0) }];
       }
       const values = normalArray({ seed, step: 0, sample: index, position: 0, stream: WEIGHT_STREAM }, size);
       for (let i = 0; i < size; i++) values[i]! *= settings.initializerRange; // `map` takes as long as the draw

@@ -43,6 +43,10 @@ test('keys that change no number, and keys that are switched off, are accepted',
     eos_token_id: [2, 3],
     pretraining_tp: 1,
     quantization_config: null,
+    is_llama_config: true,
+    rope_interleaved: false,
+    cache_implementation: 'hybrid',
+    'transformers.js_config': { dtype: 'q4' },
     some_new_feature: false,
   };
   expect(parse(extra)).toEqual(parse({}));
@@ -67,6 +71,17 @@ test('rope scaling: three spellings of the same', () => {
     ropeScaling: undefined,
     ropeTheta: 7,
   });
+  expect(parse({ rope_parameters: { rope_type: 'default' }, rope_theta: 7 }).ropeTheta).toBe(7);
+  expect(parse({ rope_parameters: { rope_type: 'default', rope_theta: 7 }, rope_theta: 7 }).ropeTheta).toBe(7);
+});
+
+test('rope scaling: linear', () => {
+  const linear = { type: 'linear', factor: 4 };
+  expect(parse({ rope_scaling: linear }).ropeScaling).toEqual(linear);
+  expect(parse({ rope_parameters: { rope_type: 'linear', factor: 4, rope_theta: 7 } })).toMatchObject({
+    ropeScaling: linear,
+    ropeTheta: 7,
+  });
 });
 
 test.each([
@@ -78,7 +93,15 @@ test.each([
   ['final_logit_softcapping', { final_logit_softcapping: 30 }, '30'],
   ['quantization_config', { quantization_config: { bits: 4 } }, '{"bits":4}'],
   ['rope_scaling', { rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'llama3, got "yarn"'],
-  ['rope_scaling', { rope_scaling: { type: 'linear', factor: 2 } }, '"linear"'],
+  ['rope_scaling', { rope_scaling: { type: 'dynamic', factor: 2 } }, '"dynamic"'],
+  ['rope_scaling', { rope_scaling: { type: 'linear', factor: 0 } }, 'got 0'],
+  ['rope_interleaved', { rope_interleaved: true }, 'true'],
+  [
+    'rope_parameters',
+    { rope_parameters: { rope_type: 'default', partial_rotary_factor: 0.5 } },
+    'partial_rotary_factor',
+  ],
+  ['rope_parameters', { rope_parameters: { rope_type: 'default', rope_theta: 7 }, rope_theta: 8 }, 'keep one form'],
   ['rope_scaling', { rope_scaling: { ...llama3, factor: undefined } }, 'factor'],
   ['rope_scaling', { rope_scaling: { ...llama3, attention_factor: 2 } }, 'attention_factor'],
   ['rope_parameters', { rope_parameters: llama3, rope_scaling: llama3 }, 'keep one form'],
@@ -96,7 +119,10 @@ test.each([
 test('model_type: an unknown one lists those supported', () => {
   expect(architectureOf({ model_type: 'llama' })).toBe(llama);
   expect(() => architectureOf({ model_type: 'mamba' }, 'dir/config.json')).toThrow(
-    'dir/config.json: model_type: expected one of llama, qwen2, got "mamba"',
+    'dir/config.json: model_type: expected one of llama, qwen2, qwen3, mistral, gemma3_text, got "mamba"',
   );
   expect(() => architectureOf({})).toThrow('got undefined');
+  expect(() => architectureOf({ model_type: 'gemma3', text_config: { model_type: 'gemma3_text' } })).toThrow(
+    'got "gemma3", which reads more than text (text_config); choose a model of text alone',
+  );
 });

@@ -25,8 +25,8 @@ export interface ModelDirectory {
   model: CausalLM;
   tokenizer: Tokenizer;
   /**
-   * The size of E that noise is measured in: from soft_tokens.json where the directory has one, so that it stays that of
-   * the model training started from; computed from E otherwise. See `noiseScale`.
+   * The size of the embeddings that noise is measured in: from soft_tokens.json where the directory has one, so that it stays that of
+   * the model training started from; computed from the model otherwise. See `noiseScale`.
    */
   embeddingRms: number;
 }
@@ -140,7 +140,7 @@ export async function loadModelDirectory(
   const model = await loadModel(directory, { base: home, ...options });
   try {
     requireFit(tokenizer, model, home);
-    return { model, tokenizer, embeddingRms: storedRms ?? embeddingRms(model.inputEmbedding) };
+    return { model, tokenizer, embeddingRms: storedRms ?? embeddingRms(model) };
   } catch (error) {
     model.dispose();
     throw error;

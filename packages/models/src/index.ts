@@ -10,7 +10,8 @@ export {
   loadCausalLM,
 } from './causalLM.js';
 export { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTemplate } from './chatTemplate.js';
-export type { DecoderConfig, RawConfig } from './config.js';
+export type { DecoderConfig, LayerAttention, RawConfig } from './config.js';
+export { type Gemma3Config, gemma3 } from './gemma3.js';
 export { type CacheOptions, cachedModel, resolveModel } from './hub/cache.js';
 export { hubCacheDirectory } from './hub/environment.js';
 export { type HubName, parseHubName } from './hub/name.js';
@@ -35,9 +36,11 @@ export {
   unknownTarget,
   withLora,
 } from './lora.js';
-export { embeddingRms, noiseScale, noiseScaleOf, type RmsKind } from './noiseScale.js';
+export { type MistralConfig, mistral } from './mistral.js';
+export { embeddingRms, noiseScale, noiseScaleOf, type RmsKind, type ScaledEmbedding } from './noiseScale.js';
 export { adapterParameters, baseDirectory, isAdapterDirectory, loadAdapter, saveAdapter } from './peft.js';
 export { type Qwen2Config, qwen2 } from './qwen2.js';
+export { type Qwen3Config, qwen3 } from './qwen3.js';
 export { tinyModelDirectory } from './tiny.js';
 export { createTokenizer, loadTokenizer, type Tokenizer, type TokenizerFiles } from './tokenizer.js';
 export type { WeightSource, WeightValues } from './weightSource.js';

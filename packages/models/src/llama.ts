@@ -1,10 +1,21 @@
-// Llama (1 to 3.2). References: arXiv:2302.13971, arXiv:2407.21783; transformers `modeling_llama.py`.
-// Shapes: B batch, T time, d hidden size, H query heads, K key/value heads, D head dim, V vocabulary.
+// Llama (1 to 3.2), and models of its shape: SmolLM2. References: arXiv:2302.13971, arXiv:2407.21783; transformers
+// `modeling_llama.py`.
 import { add } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Architecture } from './architecture.js';
 import { type DecoderConfig, decoderConfig, decoderKeys, only, readConfig } from './config.js';
-import { decoderStack, gatedMlp, norm, projection, selfAttention } from './layers.js';
+import {
+  attentionShapes,
+  attentionWeights,
+  decoderStack,
+  gatedMlp,
+  mlpShapes,
+  mlpWeights,
+  norm,
+  normShape,
+  selfAttention,
+  stackShapes,
+} from './layers.js';
 
 export interface LlamaConfig extends DecoderConfig {
   /** Whether the four projections of attention add a bias. */
@@ -12,6 +23,8 @@ export interface LlamaConfig extends DecoderConfig {
 }
 
 const keys = { ...decoderKeys, attention_bias: z.boolean().nullish(), mlp_bias: only(false) };
+
+const biased = ({ attentionBias }: LlamaConfig) => (attentionBias ? (['q', 'k', 'v', 'o'] as const) : []);
 
 /** Llama: RMS norm before each part, rotary positions, grouped-query attention, gated MLP. */
 export const llama: Architecture<LlamaConfig> = {
@@ -23,44 +36,20 @@ export const llama: Architecture<LlamaConfig> = {
   },
 
   parameterShapes(config) {
-    const { vocabSize: V, hiddenSize: d, intermediateSize, numHeads: H, numKeyValueHeads: K, headDim: D } = config;
-    const shapes = new Map<string, number[]>([['model.embed_tokens.weight', [V, d]]]);
-    for (let i = 0; i < config.numLayers; i++) {
-      const layer = `model.layers.${i}`;
-      shapes.set(`${layer}.input_layernorm.weight`, [d]);
-      for (const [part, out, width] of [
-        ['q_proj', H * D, d],
-        ['k_proj', K * D, d],
-        ['v_proj', K * D, d],
-        ['o_proj', d, H * D],
-      ] as const) {
-        shapes.set(`${layer}.self_attn.${part}.weight`, [out, width]);
-        if (config.attentionBias) shapes.set(`${layer}.self_attn.${part}.bias`, [out]);
-      }
-      shapes.set(`${layer}.post_attention_layernorm.weight`, [d]);
-      shapes.set(`${layer}.mlp.gate_proj.weight`, [intermediateSize, d]);
-      shapes.set(`${layer}.mlp.up_proj.weight`, [intermediateSize, d]);
-      shapes.set(`${layer}.mlp.down_proj.weight`, [d, intermediateSize]);
-    }
-    return shapes.set('model.norm.weight', [d]);
+    return stackShapes(config, (layer) => [
+      ...normShape(config, `${layer}.input_layernorm`),
+      ...attentionShapes(config, `${layer}.self_attn`, biased(config)),
+      ...normShape(config, `${layer}.post_attention_layernorm`),
+      ...mlpShapes(config, `${layer}.mlp`),
+    ]);
   },
 
   forward(config, weight, inputs, cache, options) {
-    const { rmsNormEps: eps, attentionBias: bias } = config;
     return decoderStack(config, weight, inputs, cache, options, (x, layer, context) => {
-      const attention = selfAttention(norm(x, weight, `${layer}.input_layernorm`, eps), context, {
-        q: projection(weight, `${layer}.self_attn.q_proj`, bias),
-        k: projection(weight, `${layer}.self_attn.k_proj`, bias),
-        v: projection(weight, `${layer}.self_attn.v_proj`, bias),
-        o: projection(weight, `${layer}.self_attn.o_proj`, bias),
-      });
-      x = add(x, attention);
-      const mlp = gatedMlp(norm(x, weight, `${layer}.post_attention_layernorm`, eps), {
-        gate: projection(weight, `${layer}.mlp.gate_proj`),
-        up: projection(weight, `${layer}.mlp.up_proj`),
-        down: projection(weight, `${layer}.mlp.down_proj`),
-      });
-      return add(x, mlp);
+      const attention = attentionWeights(weight, `${layer}.self_attn`, biased(config));
+      x = add(x, selfAttention(norm(x, weight, `${layer}.input_layernorm`, config), context, attention));
+      const mlp = mlpWeights(weight, `${layer}.mlp`);
+      return add(x, gatedMlp(norm(x, weight, `${layer}.post_attention_layernorm`, config), mlp));
     });
   },
 };

@@ -89,6 +89,7 @@ export function loraModel(
     parameters,
     parameterCount: [...parameters.values()].reduce((sum, { size }) => sum + size, 0),
     inputEmbedding: base.inputEmbedding,
+    embeddingScale: base.embeddingScale,
     head: base.head,
     embed: (ids) => base.embed(ids),
     mix: (weights) => base.mix(weights),

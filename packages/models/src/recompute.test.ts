@@ -6,10 +6,20 @@ import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
 import type { Architecture } from './architecture.js';
 import { type CausalLM, createCausalLM, initialWeights } from './causalLM.js';
+import { gemma3 } from './gemma3.js';
 import { llama } from './llama.js';
+import { mistral } from './mistral.js';
 import { qwen2 } from './qwen2.js';
+import { qwen3 } from './qwen3.js';
 
-const architectures: Record<'llama' | 'qwen2', Architecture> = { llama, qwen2 };
+/** Every architecture, with windows shorter than what is read where it has windows. */
+const architectures: Record<string, [Architecture, object?]> = {
+  llama: [llama],
+  qwen2: [qwen2],
+  qwen3: [qwen3, { head_dim: 4, attention_bias: true }],
+  mistral: [mistral, { sliding_window: 3 }],
+  gemma3: [gemma3, { head_dim: 4, query_pre_attn_scalar: 3, sliding_window: 3, sliding_window_pattern: 2 }],
+};
 
 const small = {
   vocab_size: 11,
@@ -23,9 +33,9 @@ const small = {
 };
 
 /** A model with random weights, biases included. */
-function modelOf(name: keyof typeof architectures, sizes: Record<string, number>): CausalLM {
-  const config = { model_type: name, ...sizes };
-  const architecture = architectures[name];
+function modelOf(name: string, sizes: Record<string, number>): CausalLM {
+  const [architecture, own] = architectures[name]!;
+  const config = { model_type: architecture.modelType, ...sizes, ...own };
   const weights = initialWeights(architecture, config, 7);
   Object.keys(weights).forEach((key, sample) => {
     if (!key.endsWith('bias')) return;
@@ -103,7 +113,7 @@ eachEngine(useEngine, () => {
 }, ['native']);
 
 eachEngine(useEngine, (engine) => {
-  test.each(['llama', 'qwen2'] as const)('%s: without a cache', (name) => {
+  test.each(Object.keys(architectures))('%s: without a cache', (name) => {
     const model = modelOf(name, small);
     const inputs = [draw([2, 5, 8], 0)];
     const { numTensors } = tf.memory();
@@ -115,7 +125,7 @@ eachEngine(useEngine, (engine) => {
     model.dispose();
   });
 
-  test.each(['llama', 'qwen2'] as const)(
+  test.each(Object.keys(architectures))(
     '%s: prompts of different lengths, shared and left by their rows, read block by block from caches gone since',
     (name) => {
       const model = modelOf(name, small);

@@ -1,6 +1,6 @@
 // On the engine `native` every value of a sequence has the same bits whatever it is computed beside: so the log-probabilities
 // that a rollout saw, one token at a time on the cache, are those of the scoring pass, which computes all positions at once.
-import { type CausalLM, withLora } from '@soft-tokens/models';
+import { type CausalLM, gemma3, withLora } from '@soft-tokens/models';
 import { type Action, fuzzy, hard, type Observation, type Sampler, soft } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine } from '@soft-tokens/testing';
@@ -26,65 +26,74 @@ function withMovedAdapters(base: CausalLM): CausalLM {
   return model;
 }
 
+/** Gemma's layers see few positions or all, and its stack reads scaled embeddings. */
+const gemmaKeys = { num_hidden_layers: 2, head_dim: 4, sliding_window: 3, sliding_window_pattern: 2 };
+const models: Record<string, () => CausalLM> = {
+  llama: () => toyModel({ vocabSize: digits.vocabSize }),
+  gemma3: () => toyModel({ vocabSize: digits.vocabSize, architecture: gemma3, keys: gemmaKeys }),
+  adapters: () => withMovedAdapters(toyModel({ vocabSize: digits.vocabSize })),
+};
+
+const each = Object.keys(samplers).flatMap((name) =>
+  Object.keys(models).flatMap((kind) => [1, 3].map((threads) => ({ name, kind, threads }))),
+);
+
 eachEngine(useEngine, () => {
-  for (const [name, sampler] of Object.entries(samplers)) {
-    for (const { threads, adapters } of [{ threads: 1 }, { threads: 3 }, { threads: 3, adapters: true }]) {
-      test(`${name}, ${threads} threads${adapters ? ', adapters' : ''}: rollout and scoring agree to the last bit`, async () => {
-        await useEngine('native', { threads });
-        const base = toyModel({ vocabSize: digits.vocabSize });
-        const model = adapters ? withMovedAdapters(base) : base;
-        const states: Record<Observation['phase'], Float32Array[][]> = { thought: [], answer: [] };
-        const observe = ({ phase, rows, hidden }: Observation) => {
-          const values = hidden.dataSync<'float32'>();
-          rows.forEach((row, i) => {
-            states[phase][row] ??= [];
-            states[phase][row].push(values.slice(i * model.hiddenSize, (i + 1) * model.hiddenSize));
-          });
-        };
-        const samples = await rollout({
-          model,
-          sampler,
-          text: digits,
-          format: digitFormat,
-          reward: () => ({ reward: 0, correct: false, boxed: false }),
-          questions: digitQuestions('3', '14', '159'), // of different lengths, so that two are padded
-          samples: 5,
-          maxThoughtTokens: 9,
-          maxAnswerTokens: 3,
-          answerTemperature: 0.7,
-          seed: 7,
-          observe,
+  test.each(each)(
+    '$name, $kind, $threads threads: rollout and scoring agree to the last bit',
+    async ({ name, kind, threads }) => {
+      await useEngine('native', { threads });
+      const [sampler, model] = [samplers[name]!, models[kind]!()];
+      const states: Record<Observation['phase'], Float32Array[][]> = { thought: [], answer: [] };
+      const observe = ({ phase, rows, hidden }: Observation) => {
+        const values = hidden.dataSync<'float32'>();
+        rows.forEach((row, i) => {
+          states[phase][row] ??= [];
+          states[phase][row].push(values.slice(i * model.hiddenSize, (i + 1) * model.hiddenSize));
         });
-        const scored = tf.tidy(() => {
-          const { thought, answer } = withCaches((own) =>
-            score({ model, sampler, sequences: samples, answerTemperature: 0.7 }, own),
-          );
-          return { thought: thought.arraySync(), answer: answer.arraySync() };
-        });
-        samples.forEach(({ action, answerIds }, n) => {
-          const seen = tf.tidy(() => ({
-            thought: states.thought[n]!.map((state, t) => {
-              const one = Object.fromEntries(
-                Object.entries(action).map(([key, { dtype, shape, values }]) => {
-                  const size = values.length / shape[0]!;
-                  return [key, tf.tensor(values.slice(t * size, (t + 1) * size), [1, 1, ...shape.slice(1)], dtype)];
-                }),
-              );
-              return sampler.logProb(tf.tensor3d(state, [1, 1, model.hiddenSize]), model, one).dataSync()[0]!;
-            }),
-            answer: states.answer[n]!.map((state, a) => {
-              const id = tf.tensor2d([answerIds[a]!], [1, 1], 'int32');
-              const hidden = tf.tensor3d(state, [1, 1, model.hiddenSize]);
-              return model.head.logProb(hidden, id, 0.7).dataSync()[0]!;
-            }),
-          }));
-          expect(seen.thought.every(Number.isFinite) && seen.answer.every(Number.isFinite)).toBe(true);
-          expect(scored.thought[n]!.slice(0, thoughtLength({ action }))).toEqual(seen.thought);
-          expect(scored.answer[n]!.slice(0, answerIds.length)).toEqual(seen.answer);
-        });
-        model.dispose();
-        if (model !== base) base.dispose();
+      };
+      const samples = await rollout({
+        model,
+        sampler,
+        text: digits,
+        format: digitFormat,
+        reward: () => ({ reward: 0, correct: false, boxed: false }),
+        questions: digitQuestions('3', '14', '159'), // of different lengths, so that two are padded
+        samples: 5,
+        maxThoughtTokens: 9,
+        maxAnswerTokens: 3,
+        answerTemperature: 0.7,
+        seed: 7,
+        observe,
       });
-    }
-  }
+      const scored = tf.tidy(() => {
+        const { thought, answer } = withCaches((own) =>
+          score({ model, sampler, sequences: samples, answerTemperature: 0.7 }, own),
+        );
+        return { thought: thought.arraySync(), answer: answer.arraySync() };
+      });
+      samples.forEach(({ action, answerIds }, n) => {
+        const seen = tf.tidy(() => ({
+          thought: states.thought[n]!.map((state, t) => {
+            const one = Object.fromEntries(
+              Object.entries(action).map(([key, { dtype, shape, values }]) => {
+                const size = values.length / shape[0]!;
+                return [key, tf.tensor(values.slice(t * size, (t + 1) * size), [1, 1, ...shape.slice(1)], dtype)];
+              }),
+            );
+            return sampler.logProb(tf.tensor3d(state, [1, 1, model.hiddenSize]), model, one).dataSync()[0]!;
+          }),
+          answer: states.answer[n]!.map((state, a) => {
+            const id = tf.tensor2d([answerIds[a]!], [1, 1], 'int32');
+            const hidden = tf.tensor3d(state, [1, 1, model.hiddenSize]);
+            return model.head.logProb(hidden, id, 0.7).dataSync()[0]!;
+          }),
+        }));
+        expect(seen.thought.every(Number.isFinite) && seen.answer.every(Number.isFinite)).toBe(true);
+        expect(scored.thought[n]!.slice(0, thoughtLength({ action }))).toEqual(seen.thought);
+        expect(scored.answer[n]!.slice(0, answerIds.length)).toEqual(seen.answer);
+      });
+      model.dispose();
+    },
+  );
 }, ['native']);

@@ -26,7 +26,10 @@ export interface Head {
   logits(hidden: Tensor): Tensor;
   /** log softmax(z / τ) at `ids`: `[..., d]`, `[...]` int32 -> `[...]`. Never holds `[..., V]` whole. τ > 0. */
   logProb(hidden: Tensor, ids: Tensor, temperature: number): Tensor;
-  /** softmax(z / τ) E: `[..., d]` -> `[..., d]`. Never holds `[..., V]` whole. τ > 0. Soft Tokens, eq. 5. */
+  /**
+   * softmax(z / τ) E, with the rows e_i that `embed` gives: `[..., d]` -> `[..., d]`. Never holds `[..., V]` whole. τ > 0.
+   * Soft Tokens, eq. 5.
+   */
   mixture(hidden: Tensor, temperature: number): Tensor;
 }
 
@@ -34,7 +37,7 @@ export interface Head {
 export interface LanguageModel {
   readonly vocabSize: number;
   readonly hiddenSize: number;
-  /** Rows e_i of the input embedding E: `ids` `[...]` int32 -> `[..., d]`. */
+  /** Rows e_i of the input embedding E, as the stack reads them (Gemma's times √d): `ids` `[...]` int32 -> `[..., d]`. */
   embed(ids: Tensor): Tensor;
   /** Σ_i w_i e_i, the linear extension of `embed`: `weights` `[..., V]` -> `[..., d]`. One-hot weights give `embed`. */
   mix(weights: Tensor): Tensor;

@@ -31,7 +31,7 @@ export const settingNames: readonly SettingName[] = [
  * | fuzzy-greedy | mixtures | 0.0001 | none |
  * | fuzzy-sample | mixtures | 0.0001 | σ |
  *
- * - `noiseScale`: σ, usually 0.33 times the root-mean-square entry of the input embedding
+ * - `noiseScale`: σ, usually 0.33 times the root-mean-square entry of what the stack is fed: `noiseScale(model)`
  * - `temperature`: another τ than the setting's own, for ablations; `hard-greedy` has none
  *
  * Training in a mode draws with its `-sample` setting.

@@ -21,7 +21,7 @@ export type SoftAction = { input: tf.Tensor };
  *
  * @throws RangeError for τ <= 0 or σ < 0; from `logProb` when σ = 0.
  * Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, eq. 5, 6 and 10.
- * @example const sampler = soft({ temperature: 0.5, noiseScale: noiseScale(model.inputEmbedding) });
+ * @example const sampler = soft({ temperature: 0.5, noiseScale: noiseScale(model) });
  */
 export function soft({ temperature, noiseScale }: SoftOptions): Sampler<SoftAction> {
   return mixture('soft', { temperature, noiseScale });

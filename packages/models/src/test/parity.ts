@@ -55,6 +55,26 @@ export function testParity(...names: string[]): void {
       model.dispose();
     });
 
+    test.each(names)(
+      '%s: read in blocks on a cache, one position at a time at the end, the states are the same',
+      async (name) => {
+        const { sequence } = await expected(name);
+        const model = await loadModel(fixture(name));
+        tf.tidy(() => {
+          const inputs = embedded(model, sequence.ids);
+          const cache = model.createCache(Int32Array.of(0));
+          const rest = new Array<number>(sequence.ids.length - 8).fill(1);
+          const states = [3, 5, ...rest].map((size) =>
+            model.forward(tf.slice(inputs, [0, cache.length], [-1, size]), cache),
+          );
+          const want = sequence.hidden.flat();
+          expectClose(tf.concat(states, 1).dataSync(), want, within(want, 1e-5));
+          cache.dispose();
+        });
+        model.dispose();
+      },
+    );
+
     test.each(names)("%s: the gradient of every parameter is PyTorch's", async (name) => {
       const { supervised } = await expected(name);
       const want = await readSafetensors(`${fixture(name)}/gradients-supervised.safetensors`);

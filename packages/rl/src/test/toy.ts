@@ -3,26 +3,31 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type CausalLM, createCausalLM, initialWeights, llama } from '@soft-tokens/models';
+import { type Architecture, type CausalLM, createCausalLM, initialWeights, llama } from '@soft-tokens/models';
 import type { TextCodec, ThoughtFormat } from '@soft-tokens/samplers';
 import { afterAll } from 'vitest';
 import type { Question } from '../rollout.js';
 
-/** A one-layer Llama with random weights, untied: its logits differ from one another. */
+/** A one-layer Llama, or what else is asked for, with random weights, untied: its logits differ from one another. */
 export function toyModel({
   vocabSize,
   hiddenSize = 8,
   seed = 1,
   spread = 0.5,
+  architecture = llama,
+  keys = {},
 }: {
   vocabSize: number;
   hiddenSize?: number;
   seed?: number;
   /** Standard deviation of the weights. */
   spread?: number;
+  architecture?: Architecture;
+  /** Further keys of config.json. */
+  keys?: object;
 }): CausalLM {
   const config = {
-    model_type: 'llama',
+    model_type: architecture.modelType,
     vocab_size: vocabSize,
     hidden_size: hiddenSize,
     intermediate_size: hiddenSize,
@@ -31,8 +36,9 @@ export function toyModel({
     rms_norm_eps: 1e-5,
     initializer_range: spread,
     tie_word_embeddings: false,
+    ...keys,
   };
-  return createCausalLM(llama, config, initialWeights(llama, config, seed));
+  return createCausalLM(architecture, config, initialWeights(architecture, config, seed));
 }
 
 /** Ids 0 to 9 are the digits; 10 is `#`, which ends a thought; 11 is `=`, which opens an answer; 12 ends an answer. */

@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readGguf } from './gguf.js';
-import { readSafetensors, readShardedSafetensors, writeSafetensors } from './safetensors.js';
+import { readSafetensors } from './safetensors.js';
+import { readShardedSafetensors } from './shardedSafetensors.js';
+import { writeSafetensors } from './writeSafetensors.js';
 
 type Tensors = Record<string, { shape: number[]; values: ArrayLike<number> }>;
 
