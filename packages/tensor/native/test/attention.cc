@@ -212,6 +212,8 @@ void forPrefixes(bool spare, const std::function<void(const std::string&, const 
   for (const int64_t window : {1, 4, 16, 21, 39, 60})
     for (const int64_t P : {3, 16, 33}) one(Attention(random, 4, 5, 40, 4, 2, 20, {0, 4, 4, 34}).within(window), P, 1);
   one(Attention(random, 6, 40, 130, 4, 2, 64, {0, 0, 0, 7, 7, 90}).within(55), 60, 2);
+  // A thread that starts in the middle of a row has packed too little of the prefix for the next.
+  one(Attention(random, 10, 200, 401, 2, 1, 16).within(50), 200, 2);
 }
 
 }  // namespace
