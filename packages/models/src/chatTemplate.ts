@@ -14,6 +14,10 @@ export interface ChatOptions {
   variables?: Record<string, unknown>;
 }
 
+/** The library's `strftime_now` names months in the language of the machine; models are trained on English ones. */
+const C_STRFTIME = 'strftime_now_in_c_locale';
+const prelude = new Template(`{% set strftime_now = ${C_STRFTIME} %}`);
+
 /** Renders a conversation as the text the model was trained on; special tokens are written out in it. */
 export type ChatTemplate = (messages: readonly ChatMessage[], options?: ChatOptions) => string;
 
@@ -35,6 +39,7 @@ export function createChatTemplate(
   let template: Template;
   try {
     template = new Template(source);
+    template.parsed.body.unshift(...prelude.parsed.body);
   } catch (error) {
     throw new Error(`${where}: expected a Jinja template, got one that does not parse: ${messageOf(error)}`);
   }
@@ -49,6 +54,9 @@ export function createChatTemplate(
     });
     try {
       return template.render({
+        tools: null, // transformers defines both, whether there are any or not
+        documents: null,
+        [C_STRFTIME]: strftimeNow,
         ...specialTokens,
         ...variables,
         messages: [...messages],
@@ -62,3 +70,28 @@ export function createChatTemplate(
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/** Today by C's strftime in the C locale, as templates are given it by transformers; some write it into the prompt. */
+function strftimeNow(format: string): string {
+  const now = new Date();
+  const name = (options: Intl.DateTimeFormatOptions) => now.toLocaleDateString('en-US', options);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const fields: Record<string, string> = {
+    a: name({ weekday: 'short' }),
+    A: name({ weekday: 'long' }),
+    b: name({ month: 'short' }),
+    B: name({ month: 'long' }),
+    d: two(now.getDate()),
+    m: two(now.getMonth() + 1),
+    y: two(now.getFullYear() % 100),
+    Y: String(now.getFullYear()),
+    H: two(now.getHours()),
+    M: two(now.getMinutes()),
+    S: two(now.getSeconds()),
+    '%': '%',
+  };
+  return format.replace(/%(.)/g, (_, field: string) => {
+    if (fields[field] !== undefined) return fields[field];
+    throw new Error(`strftime_now: expected one of %${Object.keys(fields).join(' %')}, got %${field}`);
+  });
+}

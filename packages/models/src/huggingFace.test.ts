@@ -153,6 +153,13 @@ eachEngine(
       const before = tf.memory().numTensors;
       await expect(loadModelDirectory(small)).rejects.toThrow('tokenizer.json: expected ids below vocab_size 258');
       expect(tf.memory().numTensors).toBe(before);
+      await rm(small, { recursive: true });
+
+      // Vocabularies are padded; that of another model is smaller by more.
+      const padded = await withTokenizer(259 + 500);
+      expect((await loadModelDirectory(padded)).model.vocabSize).toBe(759);
+      await rm(padded, { recursive: true });
+      await expect(loadModelDirectory(await withTokenizer(259 + 513))).rejects.toThrow('got none above 258');
     });
 
     test('the noise scale is that of E, until a stored one says otherwise; it travels with the tokenizer', async () => {

@@ -279,6 +279,14 @@ function requireFit(tokenizer: Tokenizer, model: CausalLM, directory: string): v
         'is it the tokenizer of another model?',
     );
   }
+  // Vocabularies are padded for speed, by a few hundred ids or a few in a hundred, not by a tenth.
+  const unused = V - 1 - tokenizer.maxId;
+  if (unused > Math.max(512, V / 10)) {
+    throw new Error(
+      `${join(directory, 'tokenizer.json')}: expected ids up to about vocab_size ${V} of config.json, got none above ` +
+        `${tokenizer.maxId}; is it the tokenizer of another model?`,
+    );
+  }
   const wrong = tokenizer.endIds.find((id) => id < 0 || id >= V);
   if (wrong !== undefined) {
     throw new Error(`${directory}: eos_token_id: expected an id below vocab_size ${V}, got ${wrong}`);

@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { byteTokenizer } from './test/byteTokenizer.js';
+import { prompts } from './test/tokenizerFixtures.js';
+import { tinyModelDirectory } from './tiny.js';
 import { createTokenizer, loadTokenizer } from './tokenizer.js';
 
 const config = { bos_token: '<s>', eos_token: { content: '</s>' }, clean_up_tokenization_spaces: true };
@@ -53,7 +56,7 @@ describe('special ids', () => {
     ['nothing says so', null, undefined, [98]],
     ['tokenizer.json adds it', template, undefined, [257, 98]],
     ['tokenizer_config.json adds it', null, true, [257, 98]],
-    ['tokenizer_config.json forbids it', template, false, [98]],
+    ['tokenizer.json adds it, whatever tokenizer_config.json says', template, false, [257, 98]],
   ])('begin of sequence where %s', (_, post_processor, add_bos_token, want) => {
     const made = createTokenizer({
       tokenizer: { ...byteTokenizer(), post_processor },
@@ -63,6 +66,14 @@ describe('special ids', () => {
     expect(made.encode('b')).toEqual([98]);
     expect(made.promptIds('<s>b')).toEqual([257, 98]); // as a chat template writes it: not twice
   });
+});
+
+test.each(prompts().begins)('begin of sequence as in transformers: $name', ({ post_processor, config, bos, ids }) => {
+  const base = JSON.parse(readFileSync(join(tinyModelDirectory, 'tokenizer.json'), 'utf8'));
+  const added_tokens = [...base.added_tokens, { id: bos, content: '<s>', special: true, normalized: false }];
+  const made = createTokenizer({ tokenizer: { ...base, added_tokens, post_processor }, config });
+  expect(made.promptIds('b a')).toEqual(ids);
+  expect(made.promptIds('<s>b a').filter((id) => id === bos)).toEqual([bos]); // as a chat template writes it: never two
 });
 
 describe('the chat template', () => {
@@ -109,12 +120,16 @@ test('loadTokenizer reads the files of a directory, and names the one that is wr
     await write('tokenizer.json', byteTokenizer());
     expect((await loadTokenizer(directory)).endIds).toEqual([]);
     await write('tokenizer_config.json', config);
-    await write('config.json', { eos_token_id: 5 });
-    await write('generation_config.json', { eos_token_id: [6, 5] });
+    await write('config.json', { eos_token_id: 257 });
+    await write('generation_config.json', { eos_token_id: [257, 258] });
     await write('chat_template.jinja', 'chat');
     const loaded = await loadTokenizer(directory);
-    expect(loaded.endIds).toEqual([258, 5, 6]);
+    expect(loaded.endIds).toEqual([258, 257]);
     expect(loaded.renderChat([{ role: 'user', content: '' }])).toBe('chat');
+    await write('generation_config.json', { eos_token_id: [98] });
+    await expect(loadTokenizer(directory)).rejects.toThrow(
+      'got 98, which is "b"; is it the tokenizer of another model',
+    );
     await write('generation_config.json', { eos_token_id: 'end' });
     await expect(loadTokenizer(directory)).rejects.toThrow('generation_config.json: eos_token_id');
     await write('generation_config.json', '{');

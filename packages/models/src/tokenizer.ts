@@ -5,6 +5,7 @@ import type { TextCodec } from '@soft-tokens/samplers';
 import { z } from 'zod';
 import { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTemplate } from './chatTemplate.js';
 import { readJson, readTextIfPresent } from './files.js';
+import { asNative } from './nativeParts.js';
 
 /** Text to ids and back, with what a model directory says about its prompts. */
 export interface Tokenizer extends TextCodec {
@@ -45,6 +46,8 @@ const tokenizerConfig = z.object({
   chat_template: z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]).nullish(),
 });
 
+const LONE_SURROGATE = /\p{Cs}/gu;
+
 /** An `eos_token_id`: absent, one id or several. */
 const endIdsConfig = z.object({
   eos_token_id: z
@@ -52,6 +55,24 @@ const endIdsConfig = z.object({
     .nullish()
     .transform((value) => [value ?? []].flat()),
 });
+
+/** tokenizer_config.json, checked. */
+export function readTokenizerConfig(files: TokenizerFiles, where: string): z.output<typeof tokenizerConfig> {
+  const parsed = tokenizerConfig.safeParse(files.config ?? {});
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new Error(`${join(where, 'tokenizer_config.json')}: ${issue.path.join('.')}: ${issue.message}`);
+}
+
+/** The chat template among the files, or `undefined`; several templates without a default are an error. */
+export function chatTemplateOf(files: TokenizerFiles, where: string): string | undefined {
+  const stored = files.chatTemplate ?? readTokenizerConfig(files, where).chat_template ?? undefined;
+  if (stored === undefined || typeof stored === 'string') return stored;
+  const chosen = stored.find(({ name }) => name === 'default') ?? (stored.length === 1 ? stored[0] : undefined);
+  if (chosen || stored.length === 0) return chosen?.template;
+  const got = `only ${stored.map(({ name }) => name).join(', ')}`;
+  throw new Error(`${join(where, 'tokenizer_config.json')}: chat_template: expected one named default, got ${got}`);
+}
 
 /**
  * A tokenizer from the contents of its files. `where` names the directory in errors.
@@ -62,17 +83,15 @@ const endIdsConfig = z.object({
 export function createTokenizer(files: TokenizerFiles, where = '.'): Tokenizer {
   const tokenizerFile = join(where, 'tokenizer.json');
   const configFile = join(where, 'tokenizer_config.json');
-  const parsed = tokenizerConfig.safeParse(files.config ?? {});
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new Error(`${configFile}: ${issue.path.join('.')}: ${issue.message}`);
-  }
-  const config = parsed.data;
+  const config = readTokenizerConfig(files, where);
 
   let inner: HuggingFaceTokenizer;
   let maxId = -1;
   try {
-    inner = new HuggingFaceTokenizer(files.tokenizer as object, (files.config ?? {}) as object);
+    inner = new HuggingFaceTokenizer(
+      asNative(files.tokenizer as Record<string, unknown>),
+      (files.config ?? {}) as object,
+    );
     for (const id of inner.get_vocab(true).values()) maxId = Math.max(maxId, id);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -95,6 +114,7 @@ export function createTokenizer(files: TokenizerFiles, where = '.'): Tokenizer {
 
   function encode(text: string): number[] {
     if (text === '') return [];
+    text = text.replace(LONE_SURROGATE, '\uFFFD'); // as every encoder to UTF-8 writes it
     const ids: (number | undefined)[] = inner.encode(text, { add_special_tokens: false }).ids;
     const missing = ids.indexOf(undefined);
     if (missing >= 0) {
@@ -122,8 +142,9 @@ export function createTokenizer(files: TokenizerFiles, where = '.'): Tokenizer {
     return [...parts, decodeKnown(ids.slice(begin), skipSpecialTokens)].join('\uFFFD');
   }
 
-  const addsBos =
-    config.add_bos_token ?? (bosId !== undefined && inner.encode('a', { add_special_tokens: true }).ids[0] === bosId);
+  // The post-processor decides, as in transformers 5; `add_bos_token` only where tokenizer.json says nothing of it.
+  const templateAddsBos = bosId !== undefined && inner.encode('a', { add_special_tokens: true }).ids[0] === bosId;
+  const addsBos = templateAddsBos || config.add_bos_token === true;
   if (addsBos && bosId === undefined) {
     throw new Error(`${configFile}: add_bos_token: expected a bos_token to add, got none; name it or set false`);
   }
@@ -140,12 +161,9 @@ export function createTokenizer(files: TokenizerFiles, where = '.'): Tokenizer {
   }
 
   function chatTemplateSource(): string {
-    const stored = files.chatTemplate ?? config.chat_template;
-    if (typeof stored === 'string') return stored;
-    const chosen = stored?.find(({ name }) => name === 'default') ?? (stored?.length === 1 ? stored[0] : undefined);
-    if (chosen) return chosen.template;
-    const got = stored?.length ? `only ${stored.map(({ name }) => name).join(', ')}` : 'none';
-    throw new Error(`${configFile}: chat_template: expected a template, got ${got}; use a plain prompt instead`);
+    const source = chatTemplateOf(files, where);
+    if (source !== undefined) return source;
+    throw new Error(`${configFile}: chat_template: expected a template, got none; use a plain prompt instead`);
   }
 
   function specialTokens(): Record<string, string> {
@@ -172,13 +190,27 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     if (!parsed.success) throw new Error(`${file}: eos_token_id: expected an id or a list of ids`);
     endIds.push(...parsed.data.eos_token_id);
   }
-  return createTokenizer(
-    {
-      tokenizer: await readJson(join(directory, 'tokenizer.json')),
-      config: await readJson(join(directory, 'tokenizer_config.json'), { optional: true }),
-      chatTemplate: await readTextIfPresent(join(directory, 'chat_template.jinja')),
-      endIds,
-    },
-    directory,
+  const files = {
+    tokenizer: await readJson(join(directory, 'tokenizer.json')),
+    config: await readJson(join(directory, 'tokenizer_config.json'), { optional: true }),
+    chatTemplate: await readTextIfPresent(join(directory, 'chat_template.jinja')),
+    endIds,
+  };
+  const tokenizer = createTokenizer(files, directory);
+  requireSpecialEnds(files, tokenizer, directory);
+  return tokenizer;
+}
+
+/** Throws where config.json ends answers with an ordinary token, such as "#", while the tokenizer names another end. */
+function requireSpecialEnds({ tokenizer, config, endIds }: TokenizerFiles, { decode }: Tokenizer, where: string): void {
+  const { eos_token: named } = tokenizerConfig.parse(config ?? {});
+  if (named === undefined || named === null) return;
+  const added = (tokenizer as { added_tokens: { id: number }[] }).added_tokens;
+  const special = new Set(added.map(({ id }) => id));
+  const ordinary = endIds?.find((id) => !special.has(id) && !['', named, '\uFFFD'].includes(decode([id])));
+  if (ordinary === undefined) return;
+  throw new Error(
+    `${where}: eos_token_id: expected a special token, such as ${JSON.stringify(named)} of tokenizer_config.json, got ` +
+      `${ordinary}, which is ${JSON.stringify(decode([ordinary]))}; is it the tokenizer of another model?`,
   );
 }

@@ -1,11 +1,5 @@
 // A byte-level tokenizer small enough to check by hand: 256 bytes, one merge, two special tokens.
-
-/** GPT-2's printable name of each byte: itself where that is printable, else a character from U+0100 on. */
-function byteNames(): string[] {
-  const printable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-  let next = 256;
-  return Array.from({ length: 256 }, (_, b) => String.fromCharCode(printable(b) ? b : next++));
-}
+import { byteNames } from '../nativeParts.js';
 
 /** Ids 0..255 are the bytes, 256 is " a", 257 `<s>`, 258 `</s>`. */
 export function byteTokenizer(): Record<string, unknown> {

@@ -1,0 +1,85 @@
+// Typed reading of GGUF metadata: each value is checked where it is taken.
+
+export type GgufScalarType =
+  | 'uint8'
+  | 'int8'
+  | 'uint16'
+  | 'int16'
+  | 'uint32'
+  | 'int32'
+  | 'uint64'
+  | 'int64'
+  | 'float32'
+  | 'float64'
+  | 'bool'
+  | 'string';
+export type GgufNumbers =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array;
+export type GgufValue =
+  | { readonly type: Exclude<GgufScalarType, 'bool' | 'string'>; readonly value: number }
+  | { readonly type: 'bool'; readonly value: boolean }
+  | { readonly type: 'string'; readonly value: string }
+  | {
+      readonly type: 'array';
+      readonly of: GgufScalarType;
+      readonly value: readonly string[] | readonly boolean[] | GgufNumbers;
+    };
+export type GgufMetadata = ReadonlyMap<string, GgufValue>;
+
+/** Reads values of one file; every method gives `undefined` for an absent key and throws for one of another type. */
+export interface MetadataReader {
+  text(key: string): string | undefined;
+  flag(key: string): boolean | undefined;
+  /** A whole number from 0 to `below` - 1. */
+  index(key: string, below: number): number | undefined;
+  texts(key: string): readonly string[] | undefined;
+  /** Numbers, `length` of them. */
+  numbers(key: string, length: number): GgufNumbers | undefined;
+}
+
+/** A reader whose errors name `where`, the file. */
+export function metadataReader(metadata: GgufMetadata, where: string): MetadataReader {
+  const wrong = (key: string, expected: string, value: GgufValue): never => {
+    const got = value.type === 'array' ? `an array of ${value.value.length} ${value.of}` : JSON.stringify(value.value);
+    throw new Error(`${where}: ${key}: expected ${expected}, got ${got}`);
+  };
+  return {
+    text(key) {
+      const value = metadata.get(key);
+      if (value === undefined || value.type === 'string') return value?.value;
+      return wrong(key, 'a string', value);
+    },
+    flag(key) {
+      const value = metadata.get(key);
+      if (value === undefined || value.type === 'bool') return value?.value;
+      return wrong(key, 'true or false', value);
+    },
+    index(key, below) {
+      const value = metadata.get(key);
+      if (value === undefined) return undefined;
+      const { value: id } = value;
+      if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < below) return id;
+      return wrong(key, `a whole number from 0 to ${below - 1}`, value);
+    },
+    texts(key) {
+      const value = metadata.get(key);
+      if (value === undefined) return undefined;
+      if (value.type === 'array' && value.of === 'string') return value.value as readonly string[];
+      return wrong(key, 'an array of strings', value);
+    },
+    numbers(key, length) {
+      const value = metadata.get(key);
+      if (value === undefined) return undefined;
+      const numeric = value.type === 'array' && value.of !== 'string' && value.of !== 'bool';
+      if (numeric && value.value.length === length) return value.value as GgufNumbers;
+      return wrong(key, `${length} numbers, one a token`, value);
+    },
+  };
+}
