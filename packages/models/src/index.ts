@@ -29,6 +29,7 @@ export {
   type WeightType,
 } from './huggingFace.js';
 export { type LlamaConfig, llama } from './llama.js';
+export { importLlama2c } from './llama2c.js';
 export {
   adapterShapes,
   isLora,
