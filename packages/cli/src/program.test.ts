@@ -145,7 +145,12 @@ describe('commands on a model that knows nothing', () => {
     ];
     const text = await runInProcess([...argv, '--show-prompt', '--entropy']);
     expect(text.code).toBe(0);
-    expect(text.out).toMatch(/^prompt\nUser: What is 1\+1\? Assistant:\nthought \(soft-sample\)\n/);
+    expect(text.out).toMatch(
+      /^prompt\nUser: What is 1\+1\? Assistant:\nprompt ids\n\d+( \d+)*\nthought \(soft-sample\)\n/,
+    );
+    const shown = JSON.parse((await runInProcess([...argv, '--json', '--show-prompt'])).out);
+    expect(shown.prompt).toBe('User: What is 1+1? Assistant:');
+    expect(text.out).toContain(`prompt ids\n${shown.promptIds.join(' ')}\n`);
     expect(text.out).toMatch(
       /6 tokens, stopped at the cap; entropy in nats: mean \d\.\d\d, most \d\.\d\d\nanswer\n\\boxed\{/,
     );
@@ -157,6 +162,18 @@ describe('commands on a model that knows nothing', () => {
     expect(text.out).toContain(completions[0].thought);
     expect((await runInProcess([...argv, '--json', '--samples', '2'])).out).toBe(json.out);
     for (const { entropy } of completions[0].thoughtTokens) expect(entropy).toBeLessThanOrEqual(Math.log(512));
+  });
+
+  test('generate: the shown prompt has what the tokenizer adds, special tokens written out', async () => {
+    cpSync(at('model'), at('begins'), { recursive: true });
+    const file = join(at('begins'), 'tokenizer_config.json');
+    const config = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...config, bos_token: config.eos_token, add_bos_token: true }));
+    const caps = ['--max-thought-tokens', '1', '--max-answer-tokens', '1', '--engine', 'wasm'];
+    const { out } = await runInProcess(['generate', at('begins'), '1', ...caps, '--json', '--show-prompt']);
+    const { prompt, promptIds } = JSON.parse(out);
+    expect(prompt).toBe('<|end|>User: 1 Assistant:');
+    expect(promptIds[0]).toBe(1);
   });
 
   test('eval: every setting, as a table and as JSON', async () => {

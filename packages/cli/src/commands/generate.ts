@@ -32,7 +32,7 @@ export function generateCommand(io: Io): Command {
         .default('entry' as const),
     )
     .option('--entropy', 'list every token with its entropy')
-    .option('--show-prompt', 'print the prompt first')
+    .option('--show-prompt', 'print the exact prompt first, as text and as ids')
     .addOption(seedOption())
     .addOption(engineOption())
     .addOption(jsonOption())
@@ -46,17 +46,21 @@ export function generateCommand(io: Io): Command {
     .action(async (model, question, flags) => {
       const engine = await startEngine(flags.engine ?? 'auto');
       const subject = await openSubject(model);
-      const prompt = promptText(flags.prompt, question, subject.tokenizer);
+      const { tokenizer } = subject;
+      const promptIds = tokenizer.promptIds(promptText(flags.prompt, question, tokenizer));
+      const prompt = tokenizer.decode(promptIds); // what the model reads, with special tokens and what is normalised
       const colors = io.colors.out;
       const streaming = !flags.json && flags.samples === 1;
-      if (flags.showPrompt && !flags.json) io.out(`${colors.dim('prompt')}\n${prompt}\n`);
+      if (flags.showPrompt && !flags.json) {
+        io.out(`${colors.dim('prompt')}\n${prompt}\n${colors.dim('prompt ids')}\n${promptIds.join(' ')}\n`);
+      }
       if (streaming) io.out(`${colors.dim(`thought (${flags.setting})`)}\n`);
       const seed = flags.seed ?? 0;
       const completions = await generate({
         subject,
         sigma: sigmaOf(subject, { factor: flags.noise, scale: flags.noiseScale }),
         setting: flags.setting,
-        promptIds: subject.tokenizer.promptIds(prompt),
+        promptIds,
         samples: flags.samples,
         caps: { thought: flags.maxThoughtTokens, answer: flags.maxAnswerTokens },
         seed,
@@ -65,7 +69,8 @@ export function generateCommand(io: Io): Command {
       });
       if (flags.json) {
         const { setting } = flags;
-        io.out(`${JSON.stringify({ model, engine: engine.name, setting, seed, prompt, completions })}\n`);
+        const shown = { prompt, ...(flags.showPrompt && { promptIds }) };
+        io.out(`${JSON.stringify({ model, engine: engine.name, setting, seed, ...shown, completions })}\n`);
         return;
       }
       completions.forEach((completion, i) => {
