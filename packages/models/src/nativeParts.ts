@@ -72,7 +72,7 @@ function preTokenizer(value: unknown): unknown {
 
 function byteLevel(part: TokenizerPart): TokenizerPart {
   // The space before a piece comes first, so that a word is split off with it.
-  const prefix = { type: 'Replace', pattern: { Regex: '\\A(?! )' }, content: ' ' };
+  const prefix = { type: 'Replace', pattern: { Regex: '\\A[^ ]' }, content: ' $&' };
   const bytes = { ...part, use_regex: false, add_prefix_space: false };
   const pretokenizers = [...(part.add_prefix_space === true ? [prefix] : []), splitBy(GPT2_WORDS), bytes];
   return { type: 'Sequence', pretokenizers };

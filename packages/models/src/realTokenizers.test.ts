@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readGgufHeader } from '@soft-tokens/tensor';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { tokenizerFromGguf } from './ggufTokenizer.js';
 import { tokenizerToGguf } from './ggufTokenizerWrite.js';
 import { byteTokenizer } from './test/byteTokenizer.js';
-import { hardTexts, nativeIds, realTokenizer } from './test/tokenizerFixtures.js';
+import { hardTexts, nativeIds, prompts, realTokenizer } from './test/tokenizerFixtures.js';
 import { tinyModelDirectory } from './tiny.js';
 import { createTokenizer, type TokenizerFiles } from './tokenizer.js';
 
@@ -67,4 +68,23 @@ test('a space before each piece comes before words are split off', () => {
   const tokenizer = createTokenizer({ tokenizer: { ...byteTokenizer(), pre_tokenizer } });
   expect(tokenizer.encode('a b')).toEqual([256, 32, 98]); // "Ġa" whole
   expect(tokenizer.encode(' a')).toEqual([256]);
+});
+
+const realModel = process.env.SOFT_TOKENS_REAL_MODEL;
+const why = realModel === undefined ? ' (skipped: SOFT_TOKENS_REAL_MODEL names no GGUF file of SmolLM2)' : '';
+test.skipIf(realModel === undefined)(`SmolLM2 out of its GGUF file, as the native tokenizers${why}`, async () => {
+  const { metadata } = await readGgufHeader(realModel!);
+  const files = tokenizerFromGguf(metadata, realModel);
+  const tokenizer = createTokenizer(files, realModel);
+  const { ids, decoded, pieces } = nativeIds().smollm2!;
+  hardTexts.forEach((text, i) => {
+    expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids[i]);
+    expect(tokenizer.decode(ids[i]!)).toBe(decoded[i] ?? text);
+  });
+  for (const [piece, text] of pieces) expect(tokenizer.decode(piece)).toBe(text);
+  expect([tokenizer.bosId, tokenizer.endIds, tokenizer.promptIds('a')]).toEqual([1, [2], tokenizer.encode('a')]);
+  expect(files.chatTemplate).toBe(prompts().templates.smollm2);
+
+  const written = tokenizerToGguf(files, { vocabSize: 49152 });
+  for (const [name, value] of written) expect(value, name).toEqual(metadata.get(name));
 });

@@ -28,6 +28,7 @@ interface Prompts {
 
 export const hardTexts = read<string[]>('texts');
 export const nativeIds = () => read<Record<string, NativeIds>>('native');
+export const nativeSplits = () => read<{ pre_tokenizer: object; lengths: number[][] }[]>('splits');
 export const prompts = () => read<Prompts>('prompts');
 export const llamaCpp = () =>
   read<{
