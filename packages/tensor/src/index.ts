@@ -10,7 +10,7 @@ export {
 } from './engine.js';
 export { syncDirectory, writeFileAtomic } from './io/files.js';
 export type { GgmlType } from './io/ggmlFormats.js';
-export { readGguf } from './io/gguf.js';
+export { type OpenGguf, openGguf, readGguf } from './io/gguf.js';
 export {
   type GgufHeader,
   type GgufMetadata,

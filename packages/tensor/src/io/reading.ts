@@ -30,6 +30,9 @@ async function brokenLink(file: string): Promise<string | undefined> {
   return link?.isSymbolicLink() ? `a link to ${await readlink(file)}, which cannot be opened` : undefined;
 }
 
+/** Whether a file is the one that was seen before, as far as the system tells. */
+export const isSameFile = (a: Stats, b: Stats) => a.size === b.size && a.mtimeMs === b.mtimeMs && a.ino === b.ino;
+
 /**
  * Fills `bytes` from `position` of the file on.
  *

@@ -11,7 +11,7 @@
 import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { widenBF16, widenF16 } from './halfFloat.js';
-import { openToRead, readInto, show } from './reading.js';
+import { isSameFile, openToRead, readInto, show } from './reading.js';
 import {
   CHUNK,
   type Dtype,
@@ -89,7 +89,7 @@ export async function openSafetensors(file: string): Promise<OpenSafetensors> {
       const entry = entries.get(name);
       if (!entry) throw new RangeError(`readSafetensors: ${file}: expected the name of a tensor, got ${show(name)}`);
       return withFile(file, (handle, stats) => {
-        if (!isSame(stats, opened.stats))
+        if (!isSameFile(stats, opened.stats))
           throw invalid(file, name, 'the file as it was opened', 'one that has changed');
         return readValues(handle, file, entry, opened.dataStart, into);
       });
@@ -127,8 +127,6 @@ export async function withFile<T>(file: string, use: (handle: FileHandle, stats:
     await handle.close();
   }
 }
-
-const isSame = (a: Stats, b: Stats) => a.size === b.size && a.mtimeMs === b.mtimeMs && a.ino === b.ino;
 
 async function readHeader(handle: FileHandle, file: string, fileSize: number) {
   if (fileSize < 8) throw invalid(file, undefined, 'at least 8 bytes', `${fileSize}`);
