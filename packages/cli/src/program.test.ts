@@ -20,7 +20,7 @@ describe('exit codes', () => {
     for (const argv of [
       ['--help'],
       ['--version'],
-      ...['train', 'sft', 'eval', 'generate', 'score', 'merge', 'bench', 'pull', 'doctor'].map((name) => [
+      ...['train', 'sft', 'eval', 'generate', 'score', 'merge', 'export', 'bench', 'pull', 'doctor'].map((name) => [
         name,
         '--help',
       ]),

@@ -3,6 +3,7 @@ import { Command, CommanderError } from '@commander-js/extra-typings';
 import { benchCommand } from './commands/bench.js';
 import { doctorCommand } from './commands/doctor.js';
 import { evalCommand } from './commands/eval.js';
+import { exportCommand } from './commands/export.js';
 import { generateCommand } from './commands/generate.js';
 import { mergeCommand } from './commands/merge.js';
 import { pullCommand } from './commands/pull.js';
@@ -43,6 +44,7 @@ export function createProgram(io: Io): Command {
     generateCommand,
     scoreCommand,
     mergeCommand,
+    exportCommand,
     benchCommand,
     pullCommand,
     doctorCommand,

@@ -20,7 +20,9 @@ const architectureNames = architectures.map(({ modelType }) => modelType);
 /** The words of `--random` for its help. */
 export const randomModelHelp = `\
 --random ARCHITECTURE[:KEY=N,...] makes a model with random weights and tied
-embeddings, of one of ${architectureNames.join(', ')}. Keys, and their values where left out:
+embeddings, of one of
+  ${architectureNames.join(' ')}
+Keys, and their values where left out:
   ${sizeNames.map((name) => `${name}=${sizes[name].value}`).join(' ')}
 For llama that is SmolLM2-135M, too large for the memory of the wasm engine.`;
 

@@ -23,7 +23,7 @@ const tiny = tinyModelDirectory;
 
 test.each(readdirSync(recipes).filter((name) => name.endsWith('.yaml')))('%s is a recipe', async (name) => {
   // What the reader has to bring: any model directory and any files do to parse it.
-  const brought = name === 'gsm8k.yaml' ? ['model', 'data.train', 'data.test'] : [];
+  const brought = ['gsm8k.yaml', 'smollm2.yaml'].includes(name) ? ['model', 'data.train', 'data.test'] : [];
   const set = brought.map((key) => parseSetting(`${key}=${key === 'model' ? tiny : join(tiny, 'config.json')}`));
   const load = name.endsWith('sft.yaml') ? loadSftRecipe : loadTrainRecipe;
   expect((await load(join(recipes, name), set)).steps).toBeGreaterThan(0);

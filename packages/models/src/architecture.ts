@@ -3,6 +3,7 @@ import type { ForwardOptions } from '@soft-tokens/samplers';
 import type { Tensor, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import type { DecoderCache } from './cache.js';
 import type { DecoderConfig, RawConfig } from './config.js';
+import type { GgufLayout } from './ggufLayout.js';
 
 /** What a low-rank adapter adds to a linear layer: y = W x + b + scale B (A x). */
 export interface LowRank {
@@ -28,6 +29,8 @@ export interface Architecture<C extends DecoderConfig = DecoderConfig> {
   parseConfig(raw: RawConfig, where: string): C;
   /** Shape of each parameter under its checkpoint name, without `lm_head.weight`, which may be tied. */
   parameterShapes(config: C): Map<string, number[]>;
+  /** How the family stands in GGUF files; left out where llama.cpp does not know it. */
+  readonly gguf?: GgufLayout<C>;
   /** Input embeddings `[B, T, d]` to final hidden states `[B, T, d]`, after the last norm. Grows the cache by T. */
   forward(
     config: C,

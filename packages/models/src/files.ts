@@ -49,3 +49,6 @@ async function readIfPresent(file: string): Promise<Buffer | undefined> {
     throw error;
   }
 }
+
+/** Whether a path is that of a GGUF file, by its name. */
+export const isGgufName = (path: string): boolean => /\.gguf$/i.test(path);

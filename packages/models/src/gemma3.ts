@@ -15,6 +15,8 @@ import {
   rotaryKeys,
   size,
 } from './config.js';
+import { requireUnbiased } from './ggufLayout.js';
+import { shortestFloat32 } from './ggufModelKeys.js';
 import {
   attentionShapes,
   attentionWeights,
@@ -60,8 +62,18 @@ function typesOf(read: Keys, where: string): LayerType[] {
   if (types && types.length !== count) {
     throw new Error(`${where}: layer_types: expected num_hidden_layers ${count} of them, got ${types.length}`);
   }
-  const usual = (index: number) => ((index + 1) % (pattern ?? 6) === 0 ? 'full_attention' : 'sliding_attention');
+  const usual = (index: number) => ((index + 1) % (pattern ?? PATTERN) === 0 ? 'full_attention' : 'sliding_attention');
   return types ?? Array.from({ length: count }, (_, index) => usual(index));
+}
+
+/** Every sixth layer sees all positions, unless a file says otherwise. */
+const PATTERN = 6;
+const LOCAL_THETA = 10_000;
+
+/** What llama.cpp scales queries for: the size of a head, but in the 27B model, which it tells by its 62 layers. */
+function queryScalar(config: { [key: string]: number }): number {
+  const { num_hidden_layers: layers, hidden_size: d, num_attention_heads: heads, head_dim: headDim } = config;
+  return layers === 62 ? d! / heads! : headDim!;
 }
 
 const biased = ({ attentionBias }: Gemma3Config) => (attentionBias ? (['q', 'k', 'v', 'o'] as const) : []);
@@ -73,6 +85,56 @@ const biased = ({ attentionBias }: Gemma3Config) => (attentionBias ? (['q', 'k',
  */
 export const gemma3: Architecture<Gemma3Config> = {
   modelType: 'gemma3_text',
+
+  gguf: {
+    architecture: 'gemma3',
+    className: 'Gemma3ForCausalLM',
+    parts: {
+      post_attention_layernorm: 'post_attention_norm',
+      pre_feedforward_layernorm: 'ffn_norm',
+      post_feedforward_layernorm: 'post_ffw_norm',
+    },
+    readConfig(keys, common) {
+      const window = 'attention.sliding_window';
+      const local = keys.number('rope.freq_base_swa');
+      return {
+        hidden_activation: 'gelu_pytorch_tanh',
+        sliding_window: keys.required(window, keys.count(window)),
+        rope_local_base_freq: local === undefined ? LOCAL_THETA : shortestFloat32(local),
+        query_pre_attn_scalar: queryScalar(common as { [key: string]: number }),
+      };
+    },
+    writeKeys(config) {
+      const wrong = (key: string, expected: string, got: unknown) =>
+        new Error(`saveGguf: ${key}: expected ${expected}, as llama.cpp computes Gemma 3, got ${got}; export it as hf`);
+      const { numLayers, layerAttention = [], attentionScale, headDim, hiddenSize, numHeads } = config;
+      const isFull = layerAttention.map(({ slidingWindow }) => slidingWindow === undefined);
+      const odd = isFull.findIndex((full, index) => full !== ((index + 1) % PATTERN === 0));
+      if (odd >= 0)
+        throw wrong(
+          `layer_types: ${odd}`,
+          `every ${PATTERN}th layer to see all positions`,
+          layerTypes[Number(isFull[odd])],
+        );
+      const sliding = layerAttention[0]!;
+      if (sliding.ropeTheta !== LOCAL_THETA || sliding.ropeScaling) {
+        throw wrong('rope_local_base_freq', `${LOCAL_THETA} without scaling`, sliding.ropeTheta);
+      }
+      const scalar = queryScalar({
+        num_hidden_layers: numLayers,
+        hidden_size: hiddenSize,
+        num_attention_heads: numHeads,
+        head_dim: headDim,
+      });
+      if (Math.abs(attentionScale! * Math.sqrt(scalar) - 1) > 1e-6) {
+        throw wrong('query_pre_attn_scalar', `${scalar}`, attentionScale! ** -2);
+      }
+      return {
+        ...requireUnbiased(config),
+        'attention.sliding_window': { type: 'uint32', value: sliding.slidingWindow! },
+      };
+    },
+  },
 
   parseConfig(raw, where) {
     const read = readConfig(keys, raw, where);
@@ -89,7 +151,7 @@ export const gemma3: Architecture<Gemma3Config> = {
     const { ropeTheta, ropeScaling } = config;
     const full: LayerAttention = { ropeTheta, ropeScaling, slidingWindow: undefined };
     const sliding: LayerAttention = {
-      ...rotaryKeys(rope?.sliding_attention, read.rope_local_base_freq ?? 10_000),
+      ...rotaryKeys(rope?.sliding_attention, read.rope_local_base_freq ?? LOCAL_THETA),
       slidingWindow: read.sliding_window ?? 4096,
     };
     return {

@@ -5,6 +5,9 @@ import type { GgufMetadata, GgufNumbers, GgufValue } from '@soft-tokens/tensor';
 export interface MetadataReader {
   text(key: string): string | undefined;
   flag(key: string): boolean | undefined;
+  number(key: string): number | undefined;
+  /** A whole number > 0. */
+  count(key: string): number | undefined;
   /** A whole number from 0 to `below` - 1. */
   index(key: string, below: number): number | undefined;
   texts(key: string): readonly string[] | undefined;
@@ -28,6 +31,19 @@ export function metadataReader(metadata: GgufMetadata, where: string): MetadataR
       const value = metadata.get(key);
       if (value === undefined || value.type === 'bool') return value?.value;
       return wrong(key, 'true or false', value);
+    },
+    number(key) {
+      const value = metadata.get(key);
+      if (value === undefined || (typeof value.value === 'number' && Number.isFinite(value.value)))
+        return value?.value as number | undefined;
+      return wrong(key, 'a number', value);
+    },
+    count(key) {
+      const value = metadata.get(key);
+      if (value === undefined) return undefined;
+      const { value: count } = value;
+      if (typeof count === 'number' && Number.isInteger(count) && count > 0) return count;
+      return wrong(key, 'a whole number > 0', value);
     },
     index(key, below) {
       const value = metadata.get(key);

@@ -1,4 +1,4 @@
-// Hugging Face model directories, in and out.
+// Models from disk, and Hugging Face model directories out.
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -13,11 +13,12 @@ import type { Architecture } from './architecture.js';
 import { architectureOf } from './architectures.js';
 import { type CausalLM, type LoadOptions, loadCausalLM, parameterShapes } from './causalLM.js';
 import type { RawConfig } from './config.js';
-import { readJson } from './files.js';
+import { isGgufName, readJson } from './files.js';
+import { embeddingRmsOfGguf, openGgufCheckpoint } from './gguf.js';
 import { isLora, type LoraModel } from './lora.js';
 import { embeddingRms } from './noiseScale.js';
 import { baseDirectory, isAdapterDirectory, loadAdapter } from './peft.js';
-import { loadTokenizer, type Tokenizer } from './tokenizer.js';
+import { loadTokenizer, readTokenizerFiles, type Tokenizer } from './tokenizer.js';
 import type { WeightSource } from './weightSource.js';
 
 /** What a model directory holds, loaded. */
@@ -39,7 +40,7 @@ export interface SaveOptions {
   dtype?: WeightType;
   /** Bytes of weights in a file; larger models are split, as transformers reads them. 5 GB unless said otherwise. */
   maxShardSize?: number | undefined;
-  /** A model directory whose tokenizer files are copied along. */
+  /** The model directory whose tokenizer files are copied along, or the GGUF file whose tokenizer is. */
   from?: string;
   /** The frozen noise scale, written to soft_tokens.json. */
   embeddingRms?: number;
@@ -77,8 +78,8 @@ const replaceable = (name: string) =>
   keepsake(name);
 
 /**
- * The model in a Hugging Face directory: config.json and model.safetensors, or its shards. Half-precision weights are
- * widened to float32. Of an adapter's directory: the model it belongs to, with the adapter on it (a `LoraModel`, of which
+ * The model in a Hugging Face directory, config.json and model.safetensors or its shards, or in a GGUF file. Half-precision
+ * weights are widened to float32, quantised ones dequantised. Of an adapter's directory: the model it belongs to, with the adapter on it (a `LoraModel`, of which
  * `dispose` frees both). Call `useEngine` first.
  *
  * - `base`: where the model is that an adapter belongs to; found by `baseDirectory` unless given
@@ -94,7 +95,7 @@ export async function loadModel(directory: string, { base, ...options }: Directo
 }
 
 /**
- * The parameters of the model in a directory, under their checkpoint names, with their shapes: what `loadModel` would
+ * The parameters of the model in a directory or GGUF file, under their checkpoint names, with their shapes: what `loadModel` would
  * load, told by config.json and the headers of the weights.
  *
  * @throws Error as `loadModel` does for what these files say.
@@ -113,7 +114,11 @@ interface OpenModel {
   source: WeightSource;
 }
 
-async function openModel(directory: string): Promise<OpenModel> {
+async function openModel(path: string): Promise<OpenModel> {
+  return isGgufName(path) ? { ...(await openGgufCheckpoint(path)), configFile: path } : openDirectory(path);
+}
+
+async function openDirectory(directory: string): Promise<OpenModel> {
   const configFile = join(directory, 'config.json');
   const config = await readJson(configFile);
   const architecture = architectureOf(config, configFile);
@@ -122,7 +127,7 @@ async function openModel(directory: string): Promise<OpenModel> {
 }
 
 /**
- * The model and the tokenizer of a directory, checked to fit each other. An adapter has the tokenizer and the noise scale
+ * The model and the tokenizer of a directory or GGUF file, checked to fit each other. An adapter has the tokenizer and the noise scale
  * of the model it belongs to.
  *
  * - `base`: as for `loadModel`
@@ -136,7 +141,7 @@ export async function loadModelDirectory(
 ): Promise<ModelDirectory> {
   const home = isAdapterDirectory(directory) ? (base ?? (await baseDirectory(directory))) : directory;
   const tokenizer = await loadTokenizer(home); // first: it is small and most likely to be missing
-  const storedRms = await readEmbeddingRms(home);
+  const storedRms = isGgufName(home) ? await embeddingRmsOfGguf(home) : await readEmbeddingRms(home);
   const model = await loadModel(directory, { base: home, ...options });
   try {
     requireFit(tokenizer, model, home);
@@ -222,7 +227,9 @@ function configFor(model: CausalLM, dtype: WeightType): Record<string, unknown> 
 
 const writeJson = (file: string, value: unknown) => writeFileAtomic(file, `${JSON.stringify(value, null, 2)}\n`);
 
+/** The tokenizer's files of a directory, or the same from a GGUF file. */
 async function copyTokenizer(from: string, to: string): Promise<void> {
+  if (isGgufName(from)) return writeTokenizer(from, to);
   const present = await readdir(from);
   if (!present.includes('tokenizer.json')) {
     throw new Error(`saveModel: from: expected a directory with tokenizer.json, got ${from} without`);
@@ -232,6 +239,14 @@ async function copyTokenizer(from: string, to: string): Promise<void> {
     from,
     to,
   );
+}
+
+async function writeTokenizer(from: string, to: string): Promise<void> {
+  const { tokenizer, config, endIds, chatTemplate } = await readTokenizerFiles(from);
+  await writeJson(join(to, 'tokenizer.json'), tokenizer);
+  await writeJson(join(to, 'tokenizer_config.json'), config);
+  if (endIds?.length) await writeJson(join(to, 'generation_config.json'), { eos_token_id: endIds });
+  if (chatTemplate !== undefined) await writeFileAtomic(join(to, 'chat_template.jinja'), chatTemplate);
 }
 
 /** Copies files, to the disk: the model's are there before it takes its name, and these must be too. */

@@ -14,6 +14,7 @@ export { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTempla
 export type { DecoderConfig, LayerAttention, RawConfig } from './config.js';
 export { type Gemma3Config, gemma3 } from './gemma3.js';
 
+export { type GgufCheckpoint, type GgufOptions, type GgufWeightType, openGgufCheckpoint, saveGguf } from './gguf.js';
 export { type GgufTokenizerFiles, tokenizerFromGguf } from './ggufTokenizer.js';
 export { tokenizerToGguf } from './ggufTokenizerWrite.js';
 export { type CacheOptions, cachedModel, resolveModel } from './hub/cache.js';
@@ -47,5 +48,11 @@ export { adapterParameters, baseDirectory, isAdapterDirectory, loadAdapter, save
 export { type Qwen2Config, qwen2 } from './qwen2.js';
 export { type Qwen3Config, qwen3 } from './qwen3.js';
 export { tinyModelDirectory } from './tiny.js';
-export { createTokenizer, loadTokenizer, type Tokenizer, type TokenizerFiles } from './tokenizer.js';
+export {
+  createTokenizer,
+  loadTokenizer,
+  readTokenizerFiles,
+  type Tokenizer,
+  type TokenizerFiles,
+} from './tokenizer.js';
 export type { WeightSource, WeightValues } from './weightSource.js';

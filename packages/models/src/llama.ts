@@ -29,6 +29,12 @@ const biased = ({ attentionBias }: LlamaConfig) => (attentionBias ? (['q', 'k', 
 /** Llama: RMS norm before each part, rotary positions, grouped-query attention, gated MLP. */
 export const llama: Architecture<LlamaConfig> = {
   modelType: 'llama',
+  gguf: {
+    architecture: 'llama',
+    className: 'LlamaForCausalLM',
+    rotaryPairs: true,
+    readConfig: (_keys, _common, has) => ({ attention_bias: has('blk.0.attn_q.bias') }),
+  },
 
   parseConfig(raw, where) {
     const read = readConfig(keys, raw, where);

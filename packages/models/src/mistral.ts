@@ -26,6 +26,7 @@ const USUAL_WINDOW = 4096;
 /** Mistral: as Llama, but in the first version a position sees no more than the last few thousand. */
 export const mistral: Architecture<MistralConfig> = {
   modelType: 'mistral',
+  gguf: { architecture: 'llama', className: 'MistralForCausalLM', rotaryPairs: true },
 
   parseConfig(raw, where) {
     const read = readConfig(keys, raw, where);

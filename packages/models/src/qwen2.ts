@@ -31,6 +31,7 @@ export const qwenKeys = {
 /** Qwen2: as Llama, but the projections to queries, keys and values always add a bias. */
 export const qwen2: Architecture<Qwen2Config> = {
   modelType: 'qwen2',
+  gguf: { architecture: 'qwen2', className: 'Qwen2ForCausalLM' },
 
   parseConfig(raw, where) {
     return decoderConfig(readConfig(qwenKeys, raw, where), where);

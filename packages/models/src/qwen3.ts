@@ -3,6 +3,7 @@ import { add } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Architecture } from './architecture.js';
 import { type DecoderConfig, decoderConfig, readConfig } from './config.js';
+import { requireUnbiased } from './ggufLayout.js';
 import {
   attentionShapes,
   attentionWeights,
@@ -31,6 +32,7 @@ const biased = ({ attentionBias }: Qwen3Config) => (attentionBias ? (['q', 'k', 
 /** Qwen3: as Llama, with an RMS norm of each query and each key before they are turned. */
 export const qwen3: Architecture<Qwen3Config> = {
   modelType: 'qwen3',
+  gguf: { architecture: 'qwen3', className: 'Qwen3ForCausalLM', writeKeys: requireUnbiased },
 
   parseConfig(raw, where) {
     const read = readConfig(keys, raw, where);

@@ -1,10 +1,12 @@
-// The tokenizer of a model directory: text to ids and back.
+// The tokenizer of a model: text to ids and back.
 import { join } from 'node:path';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import type { TextCodec } from '@soft-tokens/samplers';
+import { readGgufHeader } from '@soft-tokens/tensor';
 import { z } from 'zod';
 import { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTemplate } from './chatTemplate.js';
-import { readJson, readTextIfPresent } from './files.js';
+import { isGgufName, readJson, readTextIfPresent } from './files.js';
+import { tokenizerFromGguf } from './ggufTokenizer.js';
 import { asNative } from './nativeParts.js';
 
 /** Text to ids and back, with what a model directory says about its prompts. */
@@ -176,13 +178,30 @@ export function createTokenizer(files: TokenizerFiles, where = '.'): Tokenizer {
 }
 
 /**
- * The tokenizer of a model directory: tokenizer.json, and of what is there tokenizer_config.json, chat_template.jinja,
- * and `eos_token_id` of config.json and generation_config.json.
+ * The tokenizer of a model: of a directory tokenizer.json, and of what is there tokenizer_config.json,
+ * chat_template.jinja, and `eos_token_id` of config.json and generation_config.json; of a GGUF file its metadata.
  *
  * @throws Error naming the file for one that is missing or is not what it should be.
  * @example (await loadTokenizer('Qwen2.5-0.5B')).encode('1 + 1');
  */
-export async function loadTokenizer(directory: string): Promise<Tokenizer> {
+export async function loadTokenizer(path: string): Promise<Tokenizer> {
+  const files = await readTokenizerFiles(path);
+  const tokenizer = createTokenizer(files, path);
+  requireSpecialEnds(files, tokenizer, path);
+  return tokenizer;
+}
+
+/**
+ * What `loadTokenizer` makes a tokenizer of: the contents of a directory's files, or the same from a GGUF file.
+ *
+ * @throws Error naming the file for one that is missing or is no JSON, or the key of a GGUF file.
+ * @example createTokenizer(await readTokenizerFiles('model.gguf'));
+ */
+export async function readTokenizerFiles(path: string): Promise<TokenizerFiles> {
+  return isGgufName(path) ? tokenizerFromGguf((await readGgufHeader(path)).metadata, path) : readDirectory(path);
+}
+
+async function readDirectory(directory: string): Promise<TokenizerFiles> {
   const endIds: number[] = [];
   for (const name of ['config.json', 'generation_config.json']) {
     const file = join(directory, name);
@@ -190,15 +209,12 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     if (!parsed.success) throw new Error(`${file}: eos_token_id: expected an id or a list of ids`);
     endIds.push(...parsed.data.eos_token_id);
   }
-  const files = {
+  return {
     tokenizer: await readJson(join(directory, 'tokenizer.json')),
     config: await readJson(join(directory, 'tokenizer_config.json'), { optional: true }),
     chatTemplate: await readTextIfPresent(join(directory, 'chat_template.jinja')),
     endIds,
   };
-  const tokenizer = createTokenizer(files, directory);
-  requireSpecialEnds(files, tokenizer, directory);
-  return tokenizer;
 }
 
 /** Throws where config.json ends answers with an ordinary token, such as "#", while the tokenizer names another end. */

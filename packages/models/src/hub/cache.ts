@@ -3,9 +3,9 @@
 // https://huggingface.co/docs/huggingface_hub/guides/manage-cache
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { readTextIfPresent } from '../files.js';
+import { isGgufName, readTextIfPresent } from '../files.js';
 import { hubCacheDirectory } from './environment.js';
-import { formatHubName, type HubName, isCommit, isGgufName, parseHubName, show } from './name.js';
+import { formatHubName, type HubName, isCommit, parseHubName, show } from './name.js';
 
 /** What a directory with an adapter of PEFT's has in place of a model's config.json. */
 export const ADAPTER_CONFIG = 'adapter_config.json';

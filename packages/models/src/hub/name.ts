@@ -1,5 +1,6 @@
 // Names of models on the hub, and of files in their repositories. Both become paths in the cache: nothing that could
 // lead out of it gets past here.
+import { isGgufName } from '../files.js';
 
 /** A model on the hub, as `ORG/NAME`, `ORG/NAME@REVISION` or, for one GGUF file of it, `ORG/NAME:FILE.gguf` say it. */
 export interface HubName {
@@ -34,8 +35,6 @@ export function parseHubName(text: string): HubName {
 export function formatHubName({ id, revision, file }: HubName): string {
   return `${id}${revision === 'main' ? '' : `@${revision}`}${file === undefined ? '' : `:${file}`}`;
 }
-
-export const isGgufName = (path: string): boolean => /\.gguf$/i.test(path);
 
 export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text);
 

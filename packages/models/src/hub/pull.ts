@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '@soft-tokens/tensor';
 import { z } from 'zod';
 import { architectureOf } from '../architectures.js';
-import { readJson } from '../files.js';
+import { isGgufName, readJson } from '../files.js';
 import { companionFiles, SOFT_TOKENS } from '../huggingFace.js';
 import { type CacheOptions, cachedModel, INDEX, repositoryDirectory, shardsOf } from './cache.js';
 import { type HubClient, hubFetch } from './client.js';
 import { bytesThere, obtain, type RemoteFile, type Transfer } from './download.js';
 import { hubCacheDirectory, hubEndpoint, hubOffline, hubToken } from './environment.js';
-import { formatHubName, type HubName, isCommit, isGgufName, isSafePath, parseHubName, show } from './name.js';
+import { formatHubName, type HubName, isCommit, isSafePath, parseHubName, show } from './name.js';
 
 /** How far a pull is. */
 export interface PullProgress {
