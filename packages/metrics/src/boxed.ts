@@ -1,5 +1,5 @@
 /** At most this many characters, counted from the end, are searched for a box. */
-const searchLimit = 100_000;
+export const searchLimit = 100_000;
 
 const boxStart = /\\(?:boxed|fbox)\s*\{/y;
 
@@ -16,30 +16,45 @@ const boxStart = /\\(?:boxed|fbox)\s*\{/y;
  */
 export function lastBoxed(text: string): string | undefined {
   const tail = text.slice(-searchLimit);
-  const open: { contentStart: number; box: boolean }[] = [];
-  let last: { start: number; end: number } | undefined;
+  const { closed, cutShort } = boxes(tail);
+  const last = closed.at(-1);
+  return last === undefined || cutShort ? undefined : tail.slice(last.start, last.end);
+}
+
+/** Where a box's command begins, and its content between the braces. */
+export interface Box {
+  readonly command: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The outermost closed boxes in order, and whether a box is begun behind them that never closes. */
+export function boxes(text: string): { closed: Box[]; cutShort: boolean } {
+  const open: { command: number; start: number; box: boolean }[] = [];
+  const closed: Box[] = [];
   let at = 0;
-  while (at < tail.length) {
-    const character = tail[at];
+  while (at < text.length) {
+    const character = text[at];
     if (character === '\\') {
       boxStart.lastIndex = at;
-      if (boxStart.test(tail)) {
+      if (boxStart.test(text)) {
+        open.push({ command: at, start: boxStart.lastIndex, box: true });
         at = boxStart.lastIndex;
-        open.push({ contentStart: at, box: true });
       } else {
         at += 2; // a backslash takes the next character with it
       }
       continue;
     }
-    if (character === '{') open.push({ contentStart: at + 1, box: false });
+    if (character === '{') open.push({ command: at, start: at + 1, box: false });
     if (character === '}') {
-      const closed = open.pop();
-      if (closed?.box) last = { start: closed.contentStart, end: at }; // closes after, so encloses or follows, any before
+      const group = open.pop();
+      if (group?.box) {
+        while (closed.length > 0 && closed.at(-1)!.command > group.command) closed.pop(); // boxes inside this one
+        closed.push({ command: group.command, start: group.start, end: at });
+      }
     }
     at++;
   }
-  if (last === undefined) return undefined;
-  const { start, end } = last;
-  const cutShort = open.some(({ box, contentStart }) => box && contentStart > end);
-  return cutShort ? undefined : tail.slice(start, end);
+  const end = closed.at(-1)?.end ?? -1;
+  return { closed, cutShort: open.some(({ box, start }) => box && start > end) };
 }

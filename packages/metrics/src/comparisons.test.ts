@@ -39,7 +39,8 @@ describe('asText', () => {
     ['x^{2}', 'x^2', true],
     ['(C)', 'C', true],
     ['x^{23}', 'x^23', false],
-    ['Evelyn', 'evelyn', false],
+    ['Evelyn', 'evelyn', true],
+    ['AB', 'ab', false],
     ['1 2', '12', false],
     ['no where', 'nowhere', false],
     ['1, 200', '1,200', false],
@@ -55,5 +56,5 @@ describe('asText', () => {
 });
 
 test('the default order', () => {
-  expect(defaultComparisons.map(({ name }) => name)).toEqual(['a number', 'text']);
+  expect(defaultComparisons.map(({ name }) => name)).toEqual(['a number', 'text', 'an expression']);
 });

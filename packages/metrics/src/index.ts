@@ -1,6 +1,14 @@
 export { lastBoxed } from './boxed.js';
-export { asNumber, asText, type Comparison, defaultComparisons } from './comparisons.js';
+export {
+  asNumber,
+  asText,
+  type Comparison,
+  defaultComparisons,
+  type ExpressionOptions,
+  expressionComparison,
+} from './comparisons.js';
 export { type EntropyProfile, entropy, entropyProfile } from './entropy.js';
+export { type Extracted, extractAnswer } from './extract.js';
 export { binomialStandardError, type Interval, meanInterval, wilsonInterval } from './intervals.js';
 export { plainLatex } from './latex.js';
 export { type Majority, majority } from './majority.js';

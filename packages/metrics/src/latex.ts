@@ -1,3 +1,5 @@
+import { lastBoxed } from './boxed.js';
+
 /** Removed: they change how a formula looks, not what it says. */
 const cosmetic = /(?<!\\)\\!|\\(?:left|right|displaystyle)(?![a-zA-Z])/g;
 /** `\,` `\;` `\:` `\ ` `~` `\quad` and the like: a space. (`\\ ` is a line end and a space.) */
@@ -48,4 +50,12 @@ export function plainLatex(text: string): string {
     plain = trimmed(plain);
   }
   return plain;
+}
+
+/** `plainLatex`, out of a box that holds the whole text. */
+export function plainAnswer(text: string): string {
+  const plain = plainLatex(text);
+  const content = /^\\(?:boxed|fbox)\s*\{.*\}$/s.test(plain) ? lastBoxed(plain) : undefined;
+  const wholeBox = content !== undefined && plain.replace(/^\\(?:boxed|fbox)\s*\{/, '') === `${content}}`;
+  return wholeBox ? plainLatex(content) : plain;
 }

@@ -39,7 +39,7 @@ export function majority(
     if (answer === undefined || answer.length > answerLimit) continue;
     const plain = plainLatex(answer);
     if (plain === '') continue;
-    const group = groups.find((g) => g.plain === plain || comparisons.some((c) => c.equal(plain, g.plain)));
+    const group = groups.find((g) => g.plain === plain || comparisons.some((c) => c.equal(answer, g.answer)));
     if (group) group.votes++;
     else groups.push({ answer, plain, votes: 1 });
   }

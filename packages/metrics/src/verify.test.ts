@@ -14,8 +14,10 @@ describe('verify', () => {
     ['\\boxed{\\boxed{3}}', '3', '\\boxed{3}'],
     ['\\boxed{\\boxed{3}', '3', '3'],
     [' 12. ', '12', '12.'],
-    ['$\\frac13 $', '$1/3$', '$\\frac13 $'],
+    ['$\\frac13 $', '$1/3$', '\\frac13 '],
     ['\\boxed{1\\frac{1}{4}}', '1\\frac{1}{4}', '1\\frac{1}{4}'],
+    ['\\boxed{12}', 'The sum is 5, so the answer is \\boxed{12}', '12'],
+    ['12'.padStart(1e6), '12', '12'],
     ['\\boxed{6 \\text{ and } 8}', '$6 \\text{ and } 8$', '6 \\text{ and } 8'],
   ])('%s is %s', (text, gold, extracted) => {
     const verdict = verify(text, gold);
@@ -38,9 +40,8 @@ describe('verify', () => {
     ['\\boxed{1,2}', '12', 'different'],
     ['\\boxed{-12}', '12', 'different'],
     ['\\boxed{12, 13}', '12', 'different'],
-    ['\\boxed{12}', 'The sum is 5, so the answer is \\boxed{12}', 'different'], // a solution is no gold answer
     [`\\boxed{${'1'.repeat(1001)}}`, '12', 'longer than 1000 characters'],
-    ['12'.padStart(1e6), '12', 'no answer'],
+    ['x'.padStart(1e6), '12', 'no answer'],
   ])('%j is not %s: %s', (text, gold, reason) => {
     expect(verify(text, gold)).toMatchObject({ correct: false, reason });
   });
@@ -56,10 +57,10 @@ describe('verify', () => {
 
   test('another comparison is one more entry', () => {
     const upToCase: Comparison = { name: 'text in any case', equal: (a, b) => a.toLowerCase() === b.toLowerCase() };
-    expect(verify('\\boxed{evelyn}', 'Evelyn').correct).toBe(false);
-    expect(verify('\\boxed{evelyn}', 'Evelyn', [...defaultComparisons, upToCase])).toEqual({
+    expect(verify('\\boxed{ab}', 'AB').correct).toBe(false);
+    expect(verify('\\boxed{ab}', 'AB', [...defaultComparisons, upToCase])).toEqual({
       correct: true,
-      extracted: 'evelyn',
+      extracted: 'ab',
       reason: 'equal as text in any case',
     });
   });
