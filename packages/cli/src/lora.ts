@@ -1,17 +1,20 @@
 // The adapters that a recipe asks for.
-import { isAdapterDirectory, linearNames, modelParameters, unknownTarget } from '@soft-tokens/models';
+import { isAdapterDirectory, linearNames, unknownTarget } from '@soft-tokens/models';
 import { display } from './config/paths.js';
 import type { TrainConfig } from './config/recipe.js';
 import { suggest } from './config/suggest.js';
 import { usageError } from './errors.js';
 
 /**
- * Whether the adapters of a recipe can be put on its model, told by its small files and headers.
+ * Whether the adapters of a recipe can be put on its model, whose parameters have these shapes.
  *
- * @throws CliError (exit code 2) for a target that is no linear layer, with the one that was likely meant, and for a model
- * that has adapters already.
+ * @throws CliError (exit code 2) for a target that is no linear layer, with the one that was likely meant, and for a
+ * model that has adapters already.
  */
-export async function checkLora({ model, lora }: Pick<TrainConfig, 'model' | 'lora'>): Promise<void> {
+export function checkLora(
+  { model, lora }: Pick<TrainConfig, 'model' | 'lora'>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): void {
   if (!lora) return;
   if (isAdapterDirectory(model)) {
     throw usageError(
@@ -19,7 +22,6 @@ export async function checkLora({ model, lora }: Pick<TrainConfig, 'model' | 'lo
         'or merge them first: soft-tokens merge',
     );
   }
-  const shapes = await modelParameters(model);
   const unknown = unknownTarget(shapes, lora.target);
   if (unknown === undefined) return;
   const known = [...linearNames(shapes), 'all-linear'];

@@ -1,11 +1,5 @@
 // The memory that training takes, as far as it is known before it starts: that of activations depends on lengths.
-import {
-  adapterParameters,
-  adapterShapes,
-  baseDirectory,
-  isAdapterDirectory,
-  modelParameters,
-} from '@soft-tokens/models';
+import { adapterParameters, adapterShapes, isAdapterDirectory } from '@soft-tokens/models';
 import { formatBytes, freeMemory, requireMemory } from '@soft-tokens/tensor';
 import type { TrainConfig } from './config/recipe.js';
 
@@ -18,14 +12,14 @@ export interface ModelSize {
 /**
  * The size of what a recipe trains: a model, of which some parameters may be frozen, or adapters on one.
  *
- * @throws Error naming the file for a model or adapter that is not one.
+ * - `shapes`: those of the parameters of the model, without adapters
+ *
+ * @throws Error naming the file for an adapter that is not one.
  */
-export async function trainingSize({
-  model,
-  lora,
-  frozen,
-}: Pick<TrainConfig, 'model' | 'lora' | 'frozen'>): Promise<ModelSize> {
-  const shapes = await modelParameters(await baseDirectory(model));
+export async function trainingSize(
+  { model, lora, frozen }: Pick<TrainConfig, 'model' | 'lora' | 'frozen'>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): Promise<ModelSize> {
   const adapters = isAdapterDirectory(model)
     ? await adapterParameters(model, shapes)
     : lora && adapterShapes(shapes, lora);
@@ -67,7 +61,8 @@ export function requireTrainingMemory(where: string, size: ModelSize, processes 
 export function describeTrainingMemory(size: ModelSize, processes = 1): string {
   const each = processes > 1 ? ' in each process' : '';
   const free = formatBytes(freeMemory().bytes);
-  return `memory: about ${formatBytes(trainingBytes(size))}${each} for ${describeSize(size)}; activations come on top; ${free} free`;
+  const taken = `${formatBytes(trainingBytes(size))}${each} for ${describeSize(size)}`;
+  return `memory: about ${taken}; activations come on top; ${free} free`;
 }
 
 function describeSize({ parameters, trained }: ModelSize): string {

@@ -1,5 +1,6 @@
 import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type GgufTensor, openGguf, writeGguf } from '@soft-tokens/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   runInProcess,
@@ -89,6 +90,20 @@ describe('exit codes', () => {
     const { code, notes } = await runInProcess(['train', recipe, '--run-dir', at('mute-run')]);
     expect(code).toBe(1);
     expect(notes).toMatch(/mute\/tokenizer\.json/);
+    expect(existsSync(at('mute-run'))).toBe(false);
+  });
+
+  test('1: a GGUF file without a tokenizer; no folder is made', async () => {
+    await runInProcess(['export', at('model'), '--format', 'gguf', '--out', at('whole.gguf')]);
+    const { header, read } = await openGguf(at('whole.gguf'));
+    const tensors = header.tensors.map(({ name, shape }) => {
+      return [name, { shape, type: 'F32', values: () => read(name) }] satisfies [string, GgufTensor];
+    });
+    const metadata = [...header.metadata].filter(([key]) => !key.startsWith('tokenizer.'));
+    await writeGguf(at('mute.gguf'), { metadata: new Map(metadata), tensors: Object.fromEntries(tensors) });
+    const recipe = writeRecipe(folder.path, { model: 'mute.gguf' }, 'mute.yaml');
+    const { code, notes } = await runInProcess(['train', recipe, '--run-dir', at('mute-run')]);
+    expect([code, notes]).toEqual([1, expect.stringMatching(/mute\.gguf: tokenizer\.ggml\.model: expected/)]);
     expect(existsSync(at('mute-run'))).toBe(false);
   });
 

@@ -29,7 +29,7 @@ import { createProgress, duration, type Progress } from './progress.js';
 import { writeReport } from './report/page.js';
 import { collectResults, isFinished, type RunResults } from './results.js';
 import { openRunFolder, type RunFolder } from './runFolder.js';
-import { checkModelDirectory } from './subject.js';
+import { checkModel } from './subject.js';
 
 /**
  * Does whatever of a run is not done yet in its folder, and returns its results.
@@ -42,13 +42,13 @@ export async function runTraining(
   run: { directory: string; overwrite: boolean },
 ): Promise<RunResults> {
   // What is wrong with the input is better known before a folder is made or any process starts.
-  await checkModelDirectory(config.model);
-  await checkLora(config);
+  const shapes = await checkModel(config.model);
+  checkLora(config, shapes);
   const count = (split: Split) => problemsOf(config.data, split).length;
   count('train');
   const counts = { validation: count('validation'), test: config.evaluate ? count('test') : 0 };
   const engine = await startEngine(config.engine);
-  const size = await trainingSize(config);
+  const size = await trainingSize(config, shapes);
   requireRoom(config, size, run);
   const folder = await openRunFolder({ ...run, config, command: ['soft-tokens', ...process.argv.slice(2)], engine });
   try {
@@ -119,7 +119,10 @@ async function doTasks(
   io.note(`${open.length} tasks in ${duration((performance.now() - started) / 1000)}\n`);
 }
 
-/** Throws where the trainings that will run side by side have no room: `auto` takes no more processes than there is room for. */
+/**
+ * Throws where the trainings that will run side by side have no room: `auto` takes no more processes than there is room
+ * for.
+ */
 export function requireRoom(
   config: TrainConfig,
   size: ModelSize,

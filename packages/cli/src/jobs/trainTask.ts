@@ -1,6 +1,5 @@
 // Training one mode of a run.
 import type { Problem } from '@soft-tokens/datasets';
-
 import { baseDirectory, loadModelDirectory, withLora } from '@soft-tokens/models';
 import { boxedReward, freeze, type Sample, type StepEvent, train } from '@soft-tokens/rl';
 import type { Mode } from '@soft-tokens/samplers';
