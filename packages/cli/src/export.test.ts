@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readGgufHeader, readSafetensors } from '@soft-tokens/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -44,10 +44,21 @@ test('what is there is replaced only where asked for', async () => {
   expect((await readGgufHeader(at('kept.gguf'))).metadata.get('general.file_type')!.value).toBe(7);
 });
 
+test('what is there of another kind is never replaced', async () => {
+  const over = (format: string, out: string) => exported(at('model'), '--format', format, '--out', out, '--overwrite');
+  writeFileSync(at('file'), 'mine');
+  const directory = await over('hf', at('file'));
+  expect([directory.code, directory.notes]).toEqual([2, expect.stringContaining('--out: expected a directory, got')]);
+  mkdirSync(at('folder.gguf'));
+  const file = await over('gguf', at('folder.gguf'));
+  expect([file.code, file.notes]).toEqual([2, expect.stringContaining('--out: expected a file, got')]);
+});
+
 test.each([
   [['gguf', 'x.gguf', '--dtype', 'BF16'], '--dtype: expected one of F32, F16, Q8_0 for --format gguf, got BF16'],
   [['hf', 'x', '--dtype', 'Q8_0'], '--dtype: expected one of F32, BF16, F16 for --format hf, got Q8_0'],
   [['gguf', 'x'], '--out: expected a file with the ending .gguf'],
+  [['hf', 'x.gguf'], '--out: expected a directory, got'],
   [['onnx', 'x'], 'Allowed choices are hf, gguf'],
 ])('2: %j', async ([format, out, ...rest], message) => {
   const { code, notes } = await exported(at('model'), '--format', format!, '--out', at(out!), ...rest);

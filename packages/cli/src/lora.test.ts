@@ -122,7 +122,8 @@ test('merge: one model, which computes the same', async () => {
     expect(Math.abs(x - want![i]!)).toBeLessThan(1e-4);
   });
   const half = ['merge', at('model'), adapter(), '--out', at('half'), '--dtype', 'BF16', '--engine', 'wasm', '--json'];
-  expect(JSON.parse((await runInProcess(half)).out)).toMatchObject({ dtype: 'BF16' });
+  expect(JSON.parse((await runInProcess(half)).out)).toMatchObject({ out: at('half'), dtype: 'BF16' });
+  expect((await runInProcess([...half, '--overwrite'])).code).toBe(0);
   expect(json('half', 'config.json').torch_dtype).toBe('bfloat16');
 });
 
@@ -150,7 +151,10 @@ test('what cannot be is told before anything is made', async () => {
   const merge = (...argv: string[]) => ['merge', at('model'), ...argv, '--engine', 'wasm'];
   await refused(merge(adapter()), "required option '--out <directory>' not specified");
   await refused(merge(at('model'), '--out', at('none')), 'expected a directory with adapter_config.json, got none');
-  await refused(merge(adapter(), '--out', at('model')), '--out: expected a directory of its own');
+  await refused(merge(adapter(), '--out', at('model')), 'which is there; --overwrite replaces it');
+  await refused(merge(adapter(), '--out', at('model'), '--overwrite'), '--out: expected a directory of its own');
+  await refused(merge(adapter(), '--out', at('none.gguf')), '--out: expected a directory, got');
+  await refused(['merge', adapter(), adapter(), '--out', at('none')], 'expected a whole model, got an adapter; export');
   const sft = writeSftRecipe(folder.path, { steps: 2, model: adapter(), out: 'none' });
   await refused(['sft', sft, '--run-dir', at('none')], 'merge it first: soft-tokens merge');
 });

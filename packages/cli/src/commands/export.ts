@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
 import {
   baseDirectory,
@@ -19,6 +18,7 @@ import { usageError } from '../errors.js';
 import type { Io } from '../io.js';
 import { modelHelp, openSubject } from '../subject.js';
 import { examples, jsonOption } from './options.js';
+import { outPath, overwriteOption } from './out.js';
 
 type Format = 'hf' | 'gguf';
 
@@ -43,24 +43,19 @@ export function exportCommand(io: Io): Command {
         .choices(['F32', 'BF16', 'F16', 'Q8_0'] as const)
         .default('F32' as const),
     )
-    .option('--overwrite', 'replace what is there')
+    .addOption(overwriteOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
       examples(
-        'soft-tokens export runs/gsm8k/train/soft/model --format gguf --dtype Q8_0 \\\n      --out model.gguf',
+        'soft-tokens export runs/gsm8k/soft/checkpoints/best --format gguf \\\n      --dtype Q8_0 --out model.gguf',
         'soft-tokens export model.gguf --format hf --dtype BF16 --out MODEL',
       ),
     )
     .action(async (model, flags) => {
-      const out = resolve(flags.out);
       const save = saver(flags.format, flags.dtype);
-      if (existsSync(out) && !flags.overwrite) {
-        throw usageError(`--out: expected a new path, got ${display(out)}, which is there; --overwrite replaces it`);
-      }
-      if (flags.format === 'gguf' && !out.endsWith('.gguf')) {
-        throw usageError(`--out: expected a file with the ending .gguf, got ${display(out)}`);
-      }
+      const kind = flags.format === 'hf' ? 'directory' : 'gguf';
+      const out = outPath(flags.out, { kind, overwrite: flags.overwrite === true });
       await startEngine('cpu'); // nothing is computed
       const { model: loaded, embeddingRms, path } = await openSubject(model);
       const whole = isLora(loaded) ? mergeLora(loaded) : loaded;

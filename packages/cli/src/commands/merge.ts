@@ -1,14 +1,14 @@
-import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { mkdir, realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
-import { loadAdapter, mergeLora, saveModel } from '@soft-tokens/models';
+import { isAdapterDirectory, loadAdapter, loadModelDirectory, mergeLora, saveModel } from '@soft-tokens/models';
 import { display } from '../config/paths.js';
 import { startEngine } from '../engine.js';
 import { usageError } from '../errors.js';
 import type { Io } from '../io.js';
-import { modelHelp, openSubject } from '../subject.js';
+import { modelHelp, modelPath } from '../subject.js';
 import { engineOption, examples, jsonOption } from './options.js';
+import { outPath, overwriteOption } from './out.js';
 
 export function mergeCommand(io: Io): Command {
   const command = new Command('merge')
@@ -21,28 +21,42 @@ export function mergeCommand(io: Io): Command {
         .choices(['F32', 'BF16', 'F16'] as const)
         .default('F32' as const),
     )
+    .addOption(overwriteOption())
     .addOption(engineOption())
     .addOption(jsonOption())
     .addHelpText('after', examples('soft-tokens merge MODEL runs/lora/soft/checkpoints/best --out merged'))
-    .action(async (directory, adapter, flags) => {
+    .action(async (name, adapter, flags) => {
       const { dtype } = flags;
-      const out = resolve(flags.out);
-      if ([directory, adapter].some((path) => resolve(path) === out)) {
-        throw usageError(`--out: expected a directory of its own, got ${display(out)}, which is read`);
+      const path = await modelPath(name);
+      if (isAdapterDirectory(path)) {
+        throw usageError(`${display(path)}: expected a whole model, got an adapter; export merges one into its model`);
       }
-      if (!existsSync(join(adapter, 'adapter_config.json'))) {
+      if (!isAdapterDirectory(adapter)) {
         throw usageError(`${display(adapter)}: expected a directory with adapter_config.json, got none`);
       }
+      const out = outPath(flags.out, { kind: 'directory', overwrite: flags.overwrite === true });
+      if (await isAnyOf([path, adapter], out)) {
+        throw usageError(`--out: expected a directory of its own, got ${display(out)}, which is read`);
+      }
       await startEngine(flags.engine ?? 'auto');
-      const { model, embeddingRms, path } = await openSubject(directory);
+      const { model, embeddingRms } = await loadModelDirectory(path);
       const lora = await loadAdapter(model, adapter);
       const adapted = lora.parameterCount;
-      await mkdir(dirname(out), { recursive: true });
-      await saveModel(mergeLora(lora), out, { dtype, from: path, embeddingRms });
-      if (flags.json) return io.out(`${JSON.stringify({ model: flags.out, dtype, adapted })}\n`);
-      io.out(
-        `${display(out)}: ${model.parameterCount} parameters in ${dtype}, ${adapted} of an adapter merged into them\n`,
-      );
+      try {
+        await mkdir(dirname(out), { recursive: true });
+        await saveModel(mergeLora(lora), out, { dtype, from: path, embeddingRms });
+      } finally {
+        model.dispose();
+      }
+      const { parameterCount: parameters } = model;
+      if (flags.json) return io.out(`${JSON.stringify({ out, dtype, parameters, adapted })}\n`);
+      io.out(`${display(out)}: ${parameters} parameters in ${dtype}, ${adapted} of an adapter merged into them\n`);
     });
   return command as unknown as Command;
+}
+
+/** Whether a path that may not be there leads where one of those does that are. */
+async function isAnyOf(there: readonly string[], path: string): Promise<boolean> {
+  const real = await realpath(path).catch(() => path);
+  return (await Promise.all(there.map((each) => realpath(each)))).includes(real);
 }

@@ -155,4 +155,7 @@ out: out
   await expect(loadSftRecipe(write(text), [])).rejects.toThrow('expected either model or init');
   const config = await loadSftRecipe(write(`${text}model: model\n`), []);
   expect(config.out).toBe(join(folder.path, 'out'));
+  await expect(loadSftRecipe(write(`${text}model: model\n`), [parseSetting('out=x.gguf')])).rejects.toThrow(
+    '--set out=x.gguf: out: expected a directory, got x.gguf; soft-tokens export writes GGUF files',
+  );
 });

@@ -5,7 +5,7 @@ import { resolveModel } from '@soft-tokens/models';
 import { z } from 'zod';
 import { messageOf, usageError } from '../errors.js';
 import { type ConfigDocument, checkDocument, readDocument } from './document.js';
-import { display, resolveFrom } from './paths.js';
+import { display, isGgufPath, resolveFrom } from './paths.js';
 import { type EvalConfig, evalSchema, type SftConfig, sftSchema, type TrainConfig, trainSchema } from './recipe.js';
 import type { Setting } from './set.js';
 
@@ -51,6 +51,12 @@ export async function loadSftRecipe(file: string, settings: readonly Setting[]):
     config.init.tokenizer = existing(document, key, config.init.tokenizer, 'tokenizer.json');
   }
   config.out = resolveFrom(document, ['out'], config.out);
+  if (isGgufPath(config.out)) {
+    throw usageError(
+      `${document.placeOf(['out'])}: out: expected a directory, got ${display(config.out)}; soft-tokens export writes ` +
+        'GGUF files',
+    );
+  }
   if (config.optimizer.warmup >= config.steps) {
     const where = document.placeOf(['optimizer', 'warmup']);
     throw usageError(

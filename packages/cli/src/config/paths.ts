@@ -15,3 +15,6 @@ export function resolveFrom(document: ConfigDocument, key: readonly PropertyKey[
   if (isAbsolute(path) || document.file === undefined || document.isFlag(key)) return resolve(path);
   return resolve(dirname(document.file), path);
 }
+
+/** Whether a path is that of a GGUF file, by its name: what commands take such a path for. */
+export const isGgufPath = (path: string): boolean => /\.gguf$/i.test(path);
