@@ -24,12 +24,12 @@ import {
   trainingBytes,
   trainingSize,
 } from './memory.js';
+import { checkModel } from './model.js';
 import { paperTable, trainingTable } from './paperTable.js';
 import { createProgress, duration, type Progress } from './progress.js';
 import { writeReport } from './report/page.js';
 import { collectResults, isFinished, type RunResults } from './results.js';
 import { openRunFolder, type RunFolder } from './runFolder.js';
-import { checkModel } from './subject.js';
 
 /**
  * Does whatever of a run is not done yet in its folder, and returns its results.

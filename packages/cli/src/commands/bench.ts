@@ -7,9 +7,9 @@ import { usageError } from '../errors.js';
 import { drawnTokens, matrixSizes, type StepShape, stepFlops } from '../flops.js';
 import type { Io } from '../io.js';
 import { measurePeak } from '../measure.js';
+import { modelHelp, modelPath } from '../model.js';
 import { createProgress } from '../progress.js';
 import { createRandomModel, parseRandomModel, randomModelHelp } from '../randomModel.js';
-import { modelHelp, modelPath } from '../subject.js';
 import { formatTable, percent } from '../table.js';
 import { engineOption, examples, jsonOption, positiveWholeNumber, seedOption } from './options.js';
 

@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { binomialStandardError } from '@soft-tokens/metrics';
+import { loadModelDirectory } from '@soft-tokens/models';
 import { settingNames } from '@soft-tokens/samplers';
 import { problemsOf, toQuestion } from '../config/data.js';
 import { loadEvalRecipe } from '../config/load.js';
@@ -8,8 +9,8 @@ import { startEngine } from '../engine.js';
 import { usageError } from '../errors.js';
 import { evaluateSetting, type SettingResult } from '../evaluation.js';
 import type { Io } from '../io.js';
+import { modelHelp, modelPath } from '../model.js';
 import { createProgress } from '../progress.js';
-import { modelHelp, openSubject } from '../subject.js';
 import { formatTable, percent } from '../table.js';
 import { sigmaOf } from '../training.js';
 import {
@@ -65,8 +66,9 @@ export function evalCommand(io: Io): Command {
       if (tooLarge !== undefined)
         throw usageError(`--k: expected at most the ${samples} samples, got ${tooLarge}; raise --samples`);
 
+      const path = await modelPath(model);
       const engine = await startEngine(config.engine);
-      const subject = await openSubject(model);
+      const subject = await loadModelDirectory(path);
       const limit = flags.limit ?? config.evaluate.questions;
       const questions = problemsOf(config.data, flags.split)
         .slice(0, limit)

@@ -5,7 +5,9 @@ import {
   baseDirectory,
   type CausalLM,
   type GgufWeightType,
+  isAdapterDirectory,
   isLora,
+  loadModelDirectory,
   mergeLora,
   saveGguf,
   saveModel,
@@ -16,7 +18,7 @@ import { display } from '../config/paths.js';
 import { startEngine } from '../engine.js';
 import { usageError } from '../errors.js';
 import type { Io } from '../io.js';
-import { modelHelp, openSubject } from '../subject.js';
+import { modelHelp, modelPath } from '../model.js';
 import { examples, jsonOption } from './options.js';
 import { outPath, overwriteOption } from './out.js';
 
@@ -56,8 +58,9 @@ export function exportCommand(io: Io): Command {
       const save = saver(flags.format, flags.dtype);
       const kind = flags.format === 'hf' ? 'directory' : 'gguf';
       const out = outPath(flags.out, { kind, overwrite: flags.overwrite === true });
-      await startEngine('cpu'); // nothing is computed
-      const { model: loaded, embeddingRms, path } = await openSubject(model);
+      const path = await modelPath(model);
+      await startEngine(isAdapterDirectory(path) ? 'auto' : 'cpu'); // without an adapter nothing is computed
+      const { model: loaded, embeddingRms } = await loadModelDirectory(path);
       const whole = isLora(loaded) ? mergeLora(loaded) : loaded;
       try {
         await mkdir(dirname(out), { recursive: true });

@@ -1,10 +1,11 @@
 import { Command, Option } from '@commander-js/extra-typings';
+import { loadModelDirectory } from '@soft-tokens/models';
 import { settingNames } from '@soft-tokens/samplers';
 import { promptText } from '../config/data.js';
 import { startEngine } from '../engine.js';
 import { type DrawnToken, type Generated, generate } from '../generation.js';
 import type { Colors, Io } from '../io.js';
-import { modelHelp, openSubject } from '../subject.js';
+import { modelHelp, modelPath } from '../model.js';
 import { formatTable } from '../table.js';
 import { sigmaOf } from '../training.js';
 import { engineOption, examples, jsonOption, nonNegativeNumber, positiveWholeNumber, seedOption } from './options.js';
@@ -44,8 +45,9 @@ export function generateCommand(io: Io): Command {
       ),
     )
     .action(async (model, question, flags) => {
+      const path = await modelPath(model);
       const engine = await startEngine(flags.engine ?? 'auto');
-      const subject = await openSubject(model);
+      const subject = await loadModelDirectory(path);
       const { tokenizer } = subject;
       const promptIds = tokenizer.promptIds(promptText(flags.prompt, question, tokenizer));
       const prompt = tokenizer.decode(promptIds); // what the model reads, with special tokens and what is normalised

@@ -6,7 +6,7 @@ import { display } from '../config/paths.js';
 import { startEngine } from '../engine.js';
 import { usageError } from '../errors.js';
 import type { Io } from '../io.js';
-import { modelHelp, modelPath } from '../subject.js';
+import { modelHelp, modelPath } from '../model.js';
 import { engineOption, examples, jsonOption } from './options.js';
 import { outPath, overwriteOption } from './out.js';
 

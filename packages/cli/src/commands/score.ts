@@ -2,8 +2,8 @@ import { Command } from '@commander-js/extra-typings';
 import { loadModel } from '@soft-tokens/models';
 import { startEngine } from '../engine.js';
 import type { Io } from '../io.js';
+import { modelHelp, modelPath } from '../model.js';
 import { createLineScorer } from '../scoring.js';
-import { modelHelp, modelPath } from '../subject.js';
 import { engineOption, examples } from './options.js';
 
 export function scoreCommand(io: Io): Command {

@@ -1,7 +1,6 @@
-// Models that are named on the command line: found, checked, and loaded.
-import { baseDirectory, loadModelDirectory, loadTokenizer, modelParameters, resolveModel } from '@soft-tokens/models';
+// Models that are named on the command line: found, and checked.
+import { baseDirectory, loadTokenizer, modelParameters, resolveModel } from '@soft-tokens/models';
 import { messageOf, usageError } from './errors.js';
-import type { Subject } from './training.js';
 
 /** What a command says of its model. */
 export const modelHelp = 'directory, .gguf file, or ORG/NAME (see pull)';
@@ -13,12 +12,6 @@ export async function modelPath(name: string): Promise<string> {
   } catch (error) {
     throw usageError(messageOf(error), { cause: error });
   }
-}
-
-/** Loads a model named on the command line, and says where it is. Throws CliError (exit code 2) when there is none. */
-export async function openSubject(name: string): Promise<Subject & { path: string }> {
-  const path = await modelPath(name);
-  return { ...(await loadModelDirectory(path)), path };
 }
 
 /**
