@@ -13,6 +13,11 @@ test('matrices are counted by where they are used, vectors are not', () => {
     ['lm_head.weight', { shape: [11, 4] }],
   ]);
   expect(matrixSizes(parameters)).toEqual({ layers: 16 + 24, head: 44 });
+  const adapters = new Map([
+    ['base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight', { shape: [2, 4] }],
+    ['base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight', { shape: [4, 2] }],
+  ]);
+  expect(matrixSizes(parameters, adapters)).toEqual({ layers: 16 + 24, head: 44, adapters: 16 });
   expect(() => matrixSizes(new Map())).toThrow('model.embed_tokens.weight');
 });
 
@@ -26,4 +31,7 @@ test('a step worked by hand', () => {
   expect(stepFlops({ layers: 100, head: 7 }, { ...shape, mode: 'fuzzy' })).toBe(
     stepFlops({ layers: 100, head: 7 }, { ...shape, mode: 'soft' }),
   );
+  // Frozen: forward in the rollout and in the update, backward to the inputs alone. Adapters: to themselves too.
+  const frozen = 6 * (100 * layers + 7 * (36 + 24));
+  expect(stepFlops({ layers: 100, head: 7, adapters: 5 }, { ...shape, mode: 'soft' })).toBe(frozen + 8 * 5 * layers);
 });

@@ -103,6 +103,17 @@ test('an adapter is generated from, scored and trained on like a model; a run ma
   renameSync(at('away'), at('model'));
 });
 
+test('bench: an adapter is timed on its model, which is frozen', async () => {
+  const shape = ['--prompts', '1', '--samples', '2', '--prompt-tokens', '5', '--thought-tokens', '4'];
+  const argv = [...shape, '--answer-tokens', '2', '--steps', '1', '--mode', 'hard', '--engine', 'wasm', '--json'];
+  const bench = async (model: string) => JSON.parse((await runInProcess(['bench', '--model', model, ...argv])).out);
+  const [whole, lora] = [await bench(at('model')), await bench(adapter())];
+  const adapted = 3 * 3 * (64 + 64 + 192 + 64); // layers, rank, in and out of q_proj and down_proj
+  expect(lora.parameters).toBe(whole.parameters + adapted);
+  expect(lora.flops_per_step).toBe((3 / 4) * whole.flops_per_step + 8 * adapted * (5 + 2 * 5));
+  expect(lora.steps).toHaveLength(1);
+});
+
 test('merge: one model, which computes the same', async () => {
   const merge = await runInProcess(['merge', at('model'), adapter(), '--out', at('merged'), '--engine', 'wasm']);
   expect(merge).toMatchObject({

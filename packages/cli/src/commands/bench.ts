@@ -1,10 +1,10 @@
 import { Command, Option } from '@commander-js/extra-typings';
-import { loadModel } from '@soft-tokens/models';
+import { type CausalLM, isLora, loadModel } from '@soft-tokens/models';
 import { median, type StepTimes, timeSteps } from '../bench.js';
 import { modes } from '../config/recipe.js';
 import { startEngine } from '../engine.js';
 import { usageError } from '../errors.js';
-import { drawnTokens, matrixSizes, type StepShape, stepFlops } from '../flops.js';
+import { drawnTokens, type MatrixSizes, matrixSizes, type StepShape, stepFlops } from '../flops.js';
 import type { Io } from '../io.js';
 import { measurePeak } from '../measure.js';
 import { modelHelp, modelPath } from '../model.js';
@@ -58,7 +58,8 @@ share of the best speed of a plain product, measured before the steps.
       const peak = await measurePeak();
       const model = path === undefined ? createRandomModel(random!, seed) : await loadModel(path);
       const shape: StepShape = flags;
-      const flops = stepFlops(matrixSizes(model.parameters), shape);
+      const { matrices, parameters } = sizesOf(model);
+      const flops = stepFlops(matrices, shape);
       const progress = createProgress(io);
       const began = performance.now();
       let times: StepTimes[];
@@ -84,7 +85,7 @@ share of the best speed of a plain product, measured before the steps.
       const report = {
         model: name ?? random,
         engine: engine.name,
-        parameters: model.parameterCount,
+        parameters,
         mode: shape.mode,
         prompts,
         samples,
@@ -101,6 +102,13 @@ share of the best speed of a plain product, measured before the steps.
       else io.out(`${describe(report)}\n`);
     });
   return command as unknown as Command;
+}
+
+/** What a model holds, with its adapters where it has some. */
+function sizesOf(model: CausalLM): { matrices: MatrixSizes; parameters: number } {
+  if (!isLora(model)) return { matrices: matrixSizes(model.parameters), parameters: model.parameterCount };
+  const { base, parameters, parameterCount } = model;
+  return { matrices: matrixSizes(base.parameters, parameters), parameters: base.parameterCount + parameterCount };
 }
 
 /** Medians over the steps, and what follows from them. */
