@@ -34,6 +34,21 @@ test('hf, from that file: the same weights; in BF16 where asked for', async () =
   expect(new Set(Object.values(await weights('half')).map(({ dtype }) => dtype))).toEqual(new Set(['BF16']));
 });
 
+test('sft, from that file and from its tokenizer: as from the directory', async () => {
+  const { model_type: _, ...config } = JSON.parse(readFileSync(join(at('model'), 'config.json'), 'utf8'));
+  const warm = async (keys: object) => {
+    const rest = { data: { kind: 'arithmetic', levels: [1], train: 16 }, steps: 2, batchSize: 2, engine: 'cpu' };
+    const optimizer = { learningRate: 0.01, warmup: 1 };
+    writeFileSync(at('sft.yaml'), JSON.stringify({ ...keys, ...rest, optimizer, out: 'warm' }));
+    const { code, notes } = await runInProcess(['sft', at('sft.yaml'), '--run-dir', at('warm-run'), '--overwrite']);
+    expect([code, notes]).toEqual([0, expect.any(String)]);
+    return [readFileSync(join(at('warm'), 'model.safetensors')), await generated(at('warm'))];
+  };
+  expect(await warm({ model: 'model.gguf' })).toEqual(await warm({ model: 'model' }));
+  const fresh = (tokenizer: string) => warm({ init: { architecture: 'llama', tokenizer, config } });
+  expect(await fresh('model.gguf')).toEqual(await fresh('model'));
+});
+
 test('what is there is replaced only where asked for', async () => {
   writeFileSync(at('kept.gguf'), 'mine');
   const argv = [at('model'), '--format', 'gguf', '--dtype', 'Q8_0', '--out', at('kept.gguf')];

@@ -135,6 +135,14 @@ describe('exit codes', () => {
     expect(existsSync(at('huge-run'))).toBe(false);
   });
 
+  test('1: sft without a key of init.config, which is named', async () => {
+    const init = { architecture: 'llama', tokenizer: tokenizerDirectory, config: { hidden_size: 16 } };
+    const recipe = writeSftRecipe(folder.path, { model: undefined, init, steps: 2 });
+    const { code, notes } = await runInProcess(['sft', recipe, '--run-dir', at('half-run')]);
+    expect([code, notes]).toEqual([1, expect.stringContaining('init.config: vocab_size: expected a value')]);
+    expect(existsSync(at('half-run'))).toBe(false);
+  });
+
   test('1: a data line without its answer; no folder is made', async () => {
     writeFileSync(at('bad.jsonl'), '{"question": "1+1?", "answer": "#### 2"}\n{"question": "2+2?"}\n');
     const recipe = writeRecipe(folder.path, { data: { kind: 'gsm8k', train: 'bad.jsonl', validation: 1 } }, 'bad.yaml');

@@ -87,7 +87,7 @@ async function inFolder(
 /** What a warm-up begins with. */
 interface StartingPoint {
   subject: Subject;
-  /** The directory the tokenizer's files are in. */
+  /** The directory or GGUF file the tokenizer is in. */
   from: string;
   demonstrations: Demonstration[];
 }
@@ -174,17 +174,17 @@ async function warmUp(
   };
 }
 
-/** The model to train, loaded or fresh, and the directory its tokenizer files are in. */
-async function startingModel({ model: directory, init, seed }: SftConfig): Promise<{ subject: Subject; from: string }> {
-  if (directory !== undefined) {
-    if (isAdapterDirectory(directory)) {
+/** The model to train, loaded or fresh, and the directory or GGUF file its tokenizer is in. */
+async function startingModel({ model: path, init, seed }: SftConfig): Promise<{ subject: Subject; from: string }> {
+  if (path !== undefined) {
+    if (isAdapterDirectory(path)) {
       throw usageError(
-        `model: expected a whole model, got the adapter ${display(directory)}; merge it first: soft-tokens merge`,
+        `model: expected a whole model, got the adapter ${display(path)}; merge it first: soft-tokens merge`,
       );
     }
-    requireTrainingMemory(display(directory), sizeOf(await modelParameters(directory)));
-    const subject = await loadModelDirectory(directory);
-    return { subject: { ...subject, embeddingRms: embeddingRms(subject.model) }, from: directory };
+    requireTrainingMemory(display(path), sizeOf(await modelParameters(path)));
+    const subject = await loadModelDirectory(path);
+    return { subject: { ...subject, embeddingRms: embeddingRms(subject.model) }, from: path };
   }
   const { architecture: name, tokenizer: from, config } = init!; // the schema says that there is one or the other
   const names = architectures.map(({ modelType }) => modelType);
@@ -196,6 +196,7 @@ async function startingModel({ model: directory, init, seed }: SftConfig): Promi
     );
   }
   const raw = { model_type: architecture.modelType, ...config };
+  architecture.parseConfig(raw, 'init.config');
   const tokenizer = await loadTokenizer(from);
   requireTrainingMemory('init.config', sizeOf(initialShapes(architecture, raw)));
   const model = createCausalLM(architecture, raw, initialWeights(architecture, raw, seed), {

@@ -33,7 +33,7 @@ export function optimizerOf(config: OptimizerConfig, steps: number): { optimizer
 
 /** Where a trained model came from. */
 export interface Origin {
-  /** The directory of the model without adapters. */
+  /** The directory or GGUF file of the model without adapters. */
   base: string;
   embeddingRms: number;
 }

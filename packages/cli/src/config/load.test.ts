@@ -159,3 +159,24 @@ out: out
     '--set out=x.gguf: out: expected a directory, got x.gguf; soft-tokens export writes GGUF files',
   );
 });
+
+test('sft takes the tokenizer of any model, or a directory that has no more', async () => {
+  const at = (...path: string[]) => join(folder.path, ...path);
+  mkdirSync(at('words'));
+  writeFileSync(at('words', 'tokenizer.json'), '{}');
+  writeFileSync(at('x.gguf'), 'GGUF');
+  mkdirSync(at('adapter'));
+  const adapter = { peft_type: 'LORA', r: 1, lora_alpha: 1, target_modules: ['q_proj'], bias: 'none' };
+  const ofModel = { ...adapter, base_model_name_or_path: at('x.gguf') };
+  writeFileSync(at('adapter', 'adapter_config.json'), JSON.stringify(ofModel));
+  const sft = (tokenizer: string) => {
+    const init = { architecture: 'llama', tokenizer, config: {} };
+    const rest = { data: { kind: 'arithmetic' }, steps: 30, batchSize: 2, optimizer: { learningRate: 1 }, out: 'out' };
+    return loadSftRecipe(write(JSON.stringify({ init, ...rest })), []);
+  };
+  for (const name of ['words', 'model', 'x.gguf']) expect((await sft(name)).init!.tokenizer).toBe(at(name));
+  expect((await sft('adapter')).init!.tokenizer).toBe(at('x.gguf'));
+  await expect(sft('org/none')).rejects.toThrow(
+    /recipe\.yaml:1:\d+: init\.tokenizer: .* soft-tokens pull org\/none fetches it$/,
+  );
+});

@@ -1,7 +1,7 @@
 // A recipe file and flags to a checked configuration with full paths.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { resolveModel } from '@soft-tokens/models';
+import { baseDirectory, resolveModel } from '@soft-tokens/models';
 import { z } from 'zod';
 import { messageOf, usageError } from '../errors.js';
 import { type ConfigDocument, checkDocument, readDocument } from './document.js';
@@ -13,7 +13,7 @@ import type { Setting } from './set.js';
 export async function loadTrainRecipe(file: string, settings: readonly Setting[]): Promise<TrainConfig> {
   const document = await readDocument(file, settings);
   const config = checkDocument(document, trainSchema);
-  config.model = await modelPath(document, config.model);
+  config.model = await modelPath(document, ['model'], config.model);
   if (config.optimizer.warmup >= config.steps) {
     throw usageError(
       `${document.placeOf(['optimizer', 'warmup'])}: optimizer.warmup: expected fewer than the ${config.steps} steps, ` +
@@ -45,11 +45,8 @@ export async function loadTrainRecipe(file: string, settings: readonly Setting[]
 export async function loadSftRecipe(file: string, settings: readonly Setting[]): Promise<SftConfig> {
   const document = await readDocument(file, settings);
   const config = checkDocument(document, sftSchema);
-  if (config.model !== undefined) config.model = await modelPath(document, config.model);
-  if (config.init) {
-    const key = ['init', 'tokenizer'];
-    config.init.tokenizer = existing(document, key, config.init.tokenizer, 'tokenizer.json');
-  }
+  if (config.model !== undefined) config.model = await modelPath(document, ['model'], config.model);
+  if (config.init) config.init.tokenizer = await tokenizerPath(document, ['init', 'tokenizer'], config.init.tokenizer);
   config.out = resolveFrom(document, ['out'], config.out);
   if (isGgufPath(config.out)) {
     throw usageError(
@@ -90,23 +87,25 @@ function dataPaths<D extends TrainConfig['data']>(document: ConfigDocument, data
   return resolved;
 }
 
-/** The full path of the model that a recipe names. */
-async function modelPath(document: ConfigDocument, name: string): Promise<string> {
-  const key = ['model'];
+/** The full path of a model that a recipe names. */
+async function modelPath(document: ConfigDocument, key: string[], name: string): Promise<string> {
   try {
     return await resolveModel(name, { from: resolveFrom(document, key, '') });
   } catch (error) {
-    throw usageError(`${document.placeOf(key)}: model: ${messageOf(error)}`, { cause: error });
+    throw usageError(`${document.placeOf(key)}: ${key.join('.')}: ${messageOf(error)}`, { cause: error });
   }
 }
 
-/** The full path of something that must be there, with a file in it of those that `inside` names. */
-function existing(document: ConfigDocument, key: string[], path: string, ...inside: string[]): string {
+/** The full path of what a tokenizer is in: a directory that has no more than that, or a model of any kind. */
+async function tokenizerPath(document: ConfigDocument, key: string[], name: string): Promise<string> {
+  const directory = resolveFrom(document, key, name);
+  if (existsSync(join(directory, 'tokenizer.json'))) return directory;
+  return baseDirectory(await modelPath(document, key, name));
+}
+
+/** The full path of a file that must be there. */
+function existing(document: ConfigDocument, key: string[], path: string): string {
   const full = resolveFrom(document, key, path);
-  const wanted = inside.length === 0 ? [full] : inside.map((name) => join(full, name));
-  if (!wanted.some(existsSync)) {
-    const what = inside.length === 0 ? 'a file' : `a directory with ${inside[0]}`;
-    throw usageError(`${document.placeOf(key)}: ${key.join('.')}: expected ${what}, got nothing at ${display(full)}`);
-  }
-  return full;
+  if (existsSync(full)) return full;
+  throw usageError(`${document.placeOf(key)}: ${key.join('.')}: expected a file, got nothing at ${display(full)}`);
 }

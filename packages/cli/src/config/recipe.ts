@@ -138,7 +138,7 @@ export const sftSchema = z
   .strictObject({
     /** The model to go on from ... */
     model: path.optional(),
-    /** ... or what to make a fresh one of: an architecture, the directory of its tokenizer, the keys of config.json. */
+    /** ... or what to make a fresh one of: an architecture, a model whose tokenizer it has, the keys of config.json. */
     init: z
       .strictObject({ architecture: z.string(), tokenizer: path, config: z.record(z.string(), z.unknown()) })
       .optional(),
