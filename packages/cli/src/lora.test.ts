@@ -28,7 +28,9 @@ beforeAll(async () => {
     '--run-dir',
     at('run'),
     '--lora',
-    'r=3,target=q_proj+down_proj',
+    'r=3',
+    '--lora',
+    'target=q_proj+down_proj',
     '--json',
   ]);
 });

@@ -40,7 +40,7 @@ export function generateCommand(io: Io): Command {
     .addHelpText(
       'after',
       examples(
-        'soft-tokens generate packages/models/tiny "Mia has 7 apples. She buys 5\n      more. How many apples does Mia have now?"',
+        'soft-tokens generate packages/models/tiny \\\n      "Mia has 7 apples. She buys 5 more. How many apples does Mia have now?"',
         'soft-tokens generate MODEL QUESTION --setting fuzzy-sample --json',
       ),
     )

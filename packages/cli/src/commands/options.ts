@@ -11,7 +11,7 @@ export const setOption = () =>
 
 export const loraOption = () =>
   new Option('--lora <settings>', 'train adapters only, e.g. r=16,alpha=32,target=q_proj+v_proj').argParser(
-    loraSettings,
+    (text: string, earlier: Setting[] = []) => [...earlier, ...loraSettings(text)],
   );
 
 /** The settings that `r=16,target=q_proj+v_proj` stands for: `lora.r=16` and `lora.target=[q_proj, v_proj]`. */

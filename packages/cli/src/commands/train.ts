@@ -23,6 +23,7 @@ export function trainCommand(io: Io): Command {
         'soft-tokens train recipes/demo.yaml',
         "soft-tokens train recipes/demo.yaml --set steps=20 --set 'modes=[soft]' \\\n      --run-dir runs/try",
         'soft-tokens train recipes/gsm8k.yaml --set model=MODEL \\\n      --set data.train=train.jsonl.gz --set data.test=test.jsonl',
+        'soft-tokens train recipes/demo.yaml --lora r=16,alpha=32 --run-dir runs/lora',
       )}\nThe same command goes on where an earlier one stopped, and does nothing twice.\n`,
     )
     .action(async (recipe, flags) => {
