@@ -10,7 +10,7 @@ import { afterAll, expect, test } from 'vitest';
 import { runInProcess, temporaryFolder } from './test/tools.js';
 
 const path = process.env.SOFT_TOKENS_REAL_MODEL;
-const ready = path !== undefined && (await worksHere(useEngine, 'native'));
+const ready = Boolean(path) && (await worksHere(useEngine, 'native'));
 if (!path) console.warn('realModel.test.ts: skipped: SOFT_TOKENS_REAL_MODEL names no model; see docs/real-models.md');
 else if (!ready) console.warn('realModel.test.ts: skipped: the engine native does not work here');
 const withModel = test.skipIf(!ready);
