@@ -109,6 +109,7 @@ test.each([
   ['hidden_size', { hidden_size: '16' }, '"16"'],
   ['num_key_value_heads', { num_key_value_heads: 3 }, 'got 3'],
   ['head_dim', { head_dim: 5 }, 'got 5'],
+  ['num_hidden_layers', { num_hidden_layers: 1e9 }, 'got 1000000000'],
   ['head_dim', { hidden_size: 18 }, 'got 4.5'],
 ])('refused, naming the file, %s and what was found', (key, extra, found) => {
   const refused = () => parse(extra);

@@ -41,6 +41,8 @@ export type RawConfig = Record<string, unknown>;
 
 export const size = z.number().int().positive();
 export const factor = z.number().positive();
+/** Layers are counted before weights are seen: a file that says a billion must not have its way. The deepest have 200. */
+const layerCount = size.max(10_000);
 
 /** A key of which only one value is supported; leaving it out means that value. */
 export const only = <const T extends string | number | boolean>(value: T) => z.literal(value).nullish();
@@ -75,7 +77,7 @@ export const decoderKeys = {
   vocab_size: size,
   hidden_size: size,
   intermediate_size: size,
-  num_hidden_layers: size,
+  num_hidden_layers: layerCount,
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),

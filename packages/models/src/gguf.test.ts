@@ -254,6 +254,11 @@ describe('from outside', () => {
     ['a layer less than there is', (m) => m.set('llama.block_count', number(1)), 'expected no such tensor'],
     ['a layer more than there is', (m) => m.set('llama.block_count', number(3)), 'expected a tensor model.layers.2'],
     ['another size', (m) => m.set('llama.feed_forward_length', number(40)), 'expected shape [40,'],
+    [
+      'layers without end',
+      (m) => m.set('llama.block_count', number(2 ** 32 - 1)),
+      'num_hidden_layers: too big: expected number to be <=10000, got 4294967295',
+    ],
   ])('%s: an error that names it', async (_, change, message) => {
     const { metadata, tensors } = await tensorsOf('llama-tied');
     change(metadata);
@@ -275,6 +280,14 @@ describe('from outside', () => {
     await writeGguf(at('more.gguf'), { metadata, tensors: { ...tensors, 'blk.0.ffn_gate_inp.weight': down } });
     await expect(loadModel(at('more.gguf'))).rejects.toThrow('blk.0.ffn_gate_inp.weight: expected no such tensor');
     expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test('a head of any size is not believed before there are as many rotary factors', async () => {
+    const { metadata, tensors } = await tensorsOf('llama-tied');
+    for (const key of ['key_length', 'value_length']) metadata.set(`llama.attention.${key}`, number(2 ** 32 - 2));
+    const factors = { shape: [2], type: 'F32', values: Float32Array.of(1, 8) } as const;
+    await writeGguf(at('heads.gguf'), { metadata, tensors: { ...tensors, 'rope_freqs.weight': factors } });
+    await expect(loadModel(at('heads.gguf'))).rejects.toThrow('heads.gguf: rope_freqs.weight: expected the factors of');
   });
 
   test('a file that is cut, and one that is none', async () => {

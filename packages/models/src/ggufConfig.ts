@@ -96,9 +96,9 @@ function llama3Scaling(
     highFreqFactor: 4,
     originalMaxPositionEmbeddings: 8192,
   };
-  const expected = rotaryFactors({ headDim, theta, scaling });
-  const alike = factors.length === expected.length && factors.every((x, i) => Math.abs(x / expected[i]! - 1) <= 1e-4);
-  if (!alike) {
+  // Their number first: a head's size is a number in the file, the factors are there.
+  const expected = factors.length === headDim / 2 ? rotaryFactors({ headDim, theta, scaling }) : undefined;
+  if (!expected || !factors.every((x, i) => Math.abs(x / expected[i]! - 1) <= 1e-4)) {
     throw new Error(
       `${where}: ${ROPE_FACTORS}: expected the factors of Llama 3's rope scaling, got others; this model is not supported`,
     );
