@@ -190,6 +190,16 @@ describe('readGguf', () => {
     ['too many tensors', meta().fill(0xff, 8, 15), /at most 0 tensors, got 72057594037927940/],
     ['too many metadata', Buffer.concat([head(0, far), Buffer.alloc(26)]), /at most 2 metadata, got 1099511627776/],
     [
+      'more metadata than any model has',
+      Buffer.concat([head(0, 100_001), Buffer.alloc(14 * 100_001)]),
+      /at most 100000 metadata, got 100001/,
+    ],
+    [
+      'more tensors than any model has',
+      Buffer.concat([head(100_001, 0), Buffer.alloc(32 * 100_001)]),
+      /at most 100000 tensors, got 100001/,
+    ],
+    [
       'more metadata than there are',
       Buffer.concat([head(0, 2), entry('k', 4, u32(1)), Buffer.alloc(9)]),
       /key "": expected 4 bytes of a type, got a file that ends after 1/,

@@ -101,7 +101,9 @@ export const ALIGNMENT_KEY = 'general.alignment';
 export const MAX_KEY = 65535; // bytes, of the specification
 
 const WINDOW = 1 << 16;
-const MOST = 10_000_000; // keys, tensors, or elements of an array; a Map ends at 2^24, and no vocabulary has a tenth
+// What an entry takes in memory is a multiple of its bytes in the file, so that a file may not have any number of them.
+const MOST_ENTRIES = 100_000; // keys or tensors; models have thousands
+const MOST_ELEMENTS = 10_000_000; // of an array; no vocabulary has a tenth
 const SMALLEST_METADATA = 8 + 4 + 1; // bytes: an empty key, a type, a byte
 const SMALLEST_TENSOR = 8 + 4 + 8 + 4 + 8; // bytes: an empty name, one dimension, a type, an offset
 
@@ -130,8 +132,8 @@ export async function readHeader(handle: FileHandle, file: string, size: number)
   const window = new Window(handle, `readGguf: ${file}`, size);
   const version = await readVersion(window);
   await window.need(16, 'the numbers of tensors and metadata');
-  const tensorCount = window.count('tensors', SMALLEST_TENSOR);
-  const metadataCount = window.count('metadata', SMALLEST_METADATA);
+  const tensorCount = window.count('tensors', SMALLEST_TENSOR, MOST_ENTRIES);
+  const metadataCount = window.count('metadata', SMALLEST_METADATA, MOST_ENTRIES);
 
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < metadataCount; i++) {
@@ -223,7 +225,7 @@ async function readArray(window: Window): Promise<GgufValue> {
   await window.need(12, 'the type and the number of elements');
   const kind = readType(window);
   if (kind.type === 'array') throw window.invalid('an array of scalars or texts', 'an array of arrays');
-  const count = window.count('elements', kind.width);
+  const count = window.count('elements', kind.width, MOST_ELEMENTS);
   if (kind.type === 'string') {
     const texts: string[] = [];
     for (let i = 0; i < count; i++) texts.push(await readText(window, 'text'));
@@ -376,10 +378,10 @@ class Window {
     return safeInteger(this, this.#bytes.readBigUInt64LE(this.#at - 8));
   }
 
-  /** A number of things of at least `width` bytes, of which the rest of the file can hold as many. */
-  count(what: string, width: number): number {
+  /** A number of things of at least `width` bytes, not above `limit`, and as many as the rest of the file can hold. */
+  count(what: string, width: number, limit: number): number {
     const count = this.length();
-    const most = Math.min(MOST, Math.floor((this.size - this.position) / width));
+    const most = Math.min(limit, Math.floor((this.size - this.position) / width));
     if (count > most) throw this.invalid(`at most ${most} ${what}`, `${count}`);
     return count;
   }
