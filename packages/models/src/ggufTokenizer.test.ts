@@ -101,6 +101,11 @@ test('what the file says of special tokens, and what llama.cpp assumes where it 
   expect(createTokenizer(llama3).promptIds('a')[0]).toBe(byteLevel.bos);
 });
 
+// Every a…ab…b is one token before another, in many ways.
+const powers = Array.from({ length: 90 * 90 }, (_, i) => `${'a'.repeat(1 + (i % 90))}${'b'.repeat(i / 90)}`);
+const many = { ...sentencePiece, tokens: [...sentencePiece.tokens.slice(0, 260), ...powers] };
+const kinds = Int32Array.from(many.tokens, (_, i) => sentencePiece.types[i] ?? 1);
+
 test.each<[string, Entries, string]>([
   ['another kind', { ...llama, model: text('t5') }, 'a.gguf: tokenizer.ggml.model: expected gpt2 or llama, got "t5"'],
   ['no kind', {}, 'tokenizer.ggml.model: expected gpt2 or llama, got none'],
@@ -131,6 +136,21 @@ test.each<[string, Entries, string]>([
     'bos_token_id: expected a whole number from 0 to 459, got 1000000',
   ],
   ['a negative id', { ...llama, eos_token_id: { type: 'int32', value: -1 } }, 'eos_token_id: expected'],
+  [
+    'a piece too long to try all its splits',
+    { ...llama, tokens: strings(sentencePiece.tokens.with(-1, 'a'.repeat(10_000))) },
+    'tokenizer.ggml.tokens: expected tokens of at most 256 characters in a SentencePiece BPE, got 10000 in "aaaa',
+  ],
+  [
+    'pieces that make each other in more ways than the file has bytes',
+    {
+      ...llama,
+      tokens: strings(many.tokens),
+      token_type: { type: 'array', of: 'int32', value: kinds },
+      scores: { type: 'array', of: 'float32', value: new Float32Array(many.tokens.length) },
+    },
+    'tokenizer.ggml.tokens: expected at most 20 ways a token to make one, got more',
+  ],
   [
     'a merge of unknown tokens',
     { ...gpt2, pre: text('gpt-2'), merges: strings(['a', 'Ġ zz']) },
@@ -184,6 +204,7 @@ describe('written as GGUF', () => {
     tokenizer: { ...files.tokenizer, ...tokenizer, model: { ...(files.tokenizer.model as object), ...model } },
   });
   const merges = () => (pieceFiles().tokenizer.model as { merges: string[] }).merges;
+  const vocab = () => (pieceFiles().tokenizer.model as { vocab: Record<string, number> }).vocab;
   test.each<[string, () => ReturnType<typeof byteFiles>, string]>([
     ['too many tokens', byteFiles, "expected ids below the model's vocabulary of 300"],
     [
@@ -202,6 +223,11 @@ describe('written as GGUF', () => {
       'merges apart',
       () => edit(pieceFiles(), {}, { merges: [...merges().slice(1), merges()[0]!, merges()[1]!] }),
       'merges',
+    ],
+    [
+      'a piece without end',
+      () => edit(pieceFiles(), {}, { vocab: { ...vocab(), ['a'.repeat(10_000)]: 470 } }),
+      'dir/tokenizer.json: expected tokens of at most 256 characters',
     ],
     ['two spaces', () => edit(pieceFiles(), { normalizer: { type: 'NFC' } }), 'normalizer: expected spaces to become'],
     [

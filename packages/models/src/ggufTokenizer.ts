@@ -84,7 +84,7 @@ function byteLevel(read: MetadataReader, where: string): GgufTokenizerFiles {
 
 function sentencePiece(read: MetadataReader, where: string): GgufTokenizerFiles {
   const vocabulary = readVocabulary(read, where);
-  const { tokens, types } = vocabulary;
+  const { tokens } = vocabulary;
   const scores = read.numbers(key('scores'), tokens.length);
   if (!scores) throw new Error(`${where}: ${key('scores')}: expected a score for each token, got none`);
   const notANumber = scores.findIndex((score: number) => Number.isNaN(score));
@@ -117,7 +117,7 @@ function sentencePiece(read: MetadataReader, where: string): GgufTokenizerFiles 
       byte_fallback: true,
       ignore_merges: false,
       vocab: Object.fromEntries(ids),
-      merges: mergesOfScores(ids, scores, types),
+      merges: mergesOfScores(ids, scores, vocabulary),
     },
   });
 }
@@ -138,8 +138,23 @@ const bpe = {
   byte_fallback: false,
 };
 
-/** Every way to put a piece together from two others. */
-export function* splitsOfPiece(piece: string, ids: ReadonlyMap<string, number>): Generator<[string, string]> {
+/** Code units of a piece whose splits are looked for, which takes their square; real ones have a tenth. */
+const LONGEST_PIECE = 256;
+/** Merges for each token, on average: Llama 2 and Gemma have two. More could be made of a file than it has bytes. */
+const MOST_MERGES = 20;
+
+/** Every way to put a piece together from two others. Throws naming `where` for one that is too long to try them all. */
+export function* splitsOfPiece(
+  piece: string,
+  ids: ReadonlyMap<string, number>,
+  where: string,
+): Generator<[string, string]> {
+  if (piece.length > LONGEST_PIECE) {
+    const got = `${piece.length} in ${JSON.stringify(`${piece.slice(0, 20)}...`)}`;
+    throw new Error(
+      `${where}: expected tokens of at most ${LONGEST_PIECE} characters in a SentencePiece BPE, got ${got}`,
+    );
+  }
   const characters = [...piece];
   let left = '';
   for (let i = 0; i < characters.length - 1; i++) {
@@ -159,7 +174,7 @@ export function* splitsOfPiece(piece: string, ids: ReadonlyMap<string, number>):
 function mergesOfScores(
   ids: ReadonlyMap<string, number>,
   scores: ArrayLike<number>,
-  types: ArrayLike<number>,
+  { types, where }: Vocabulary,
 ): string[] {
   const { normal, userDefined, unused } = tokenType;
   // A piece with a plain space is matched before spaces are escaped, or never.
@@ -167,11 +182,16 @@ function mergesOfScores(
     ([piece, id]) => [normal, userDefined, unused].includes(types[id] as 1) && !piece.includes(' '),
   );
   pieces.sort(([, a], [, b]) => scores[b]! - scores[a]! || a - b);
-  return pieces.flatMap(([piece]) =>
-    [...splitsOfPiece(piece, ids)]
-      .sort(([a, b], [c, d]) => ids.get(a)! - ids.get(c)! || ids.get(b)! - ids.get(d)!)
-      .map(([left, right]) => `${left} ${right}`),
-  );
+  const merges: string[] = [];
+  for (const [piece] of pieces) {
+    const splits = [...splitsOfPiece(piece, ids, `${where}: ${key('tokens')}`)];
+    splits.sort(([a, b], [c, d]) => ids.get(a)! - ids.get(c)! || ids.get(b)! - ids.get(d)!);
+    for (const [left, right] of splits) merges.push(`${left} ${right}`);
+    if (merges.length > MOST_MERGES * ids.size) {
+      throw new Error(`${where}: ${key('tokens')}: expected at most ${MOST_MERGES} ways a token to make one, got more`);
+    }
+  }
+  return merges;
 }
 
 function readVocabulary(read: MetadataReader, where: string): Vocabulary {

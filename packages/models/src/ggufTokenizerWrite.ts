@@ -150,7 +150,7 @@ function orderOfPieces(model: BpeModel, added: readonly AddedToken[], file: stri
   }
   for (const piece of ids.keys()) {
     if (matchedBefore.has(piece) || /^<0x[0-9A-F]{2}>$/.test(piece)) continue;
-    const splits = [...splitsOfPiece(piece, ids)].length;
+    const splits = [...splitsOfPiece(piece, ids, file)].length;
     if (splits === (counts.get(piece) ?? 0)) continue;
     const got = `${counts.get(piece) ?? 0} of ${splits} for ${JSON.stringify(piece)}`;
     throw unwritable(file, 'merges', 'every way to put a piece together', got);
