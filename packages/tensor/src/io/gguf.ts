@@ -1,9 +1,8 @@
 // The tensors of a GGUF file, as float32. `ggufHeader.ts` tells of the file's layout, `ggmlFormats.ts` of the numbers'.
-import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { ggmlFormats } from './ggmlFormats.js';
 import { type GgufHeader, type GgufTensorInfo, readHeader } from './ggufHeader.js';
-import { isSameFile, openToRead, readInto, show } from './reading.js';
+import { isSameFile, readInto, show, withFile } from './reading.js';
 
 const CHUNK = 1 << 22; // bytes, about
 
@@ -31,7 +30,7 @@ export interface OpenGguf {
  * ```
  */
 export async function openGguf(file: string): Promise<OpenGguf> {
-  const opened = await withFile(file, async (handle, stats) => ({
+  const opened = await withFile('readGguf', file, async (handle, stats) => ({
     header: await readHeader(handle, file, stats.size),
     stats,
   }));
@@ -41,7 +40,7 @@ export async function openGguf(file: string): Promise<OpenGguf> {
     read(name, into) {
       const info = infos.get(name);
       if (!info) throw new RangeError(`readGguf: ${file}: expected the name of a tensor, got ${show(name)}`);
-      return withFile(file, (handle, stats) => {
+      return withFile('readGguf', file, (handle, stats) => {
         if (isSameFile(stats, opened.stats)) return readValues(handle, file, info, into);
         throw new Error(
           `readGguf: ${file}: tensor ${show(name)}: expected the file as it was opened, got one that has changed; read it again`,
@@ -68,15 +67,6 @@ export async function readGguf(
   const tensors: [string, { shape: number[]; values: Float32Array }][] = [];
   for (const { name, shape } of header.tensors) tensors.push([name, { shape: [...shape], values: await read(name) }]);
   return { header, tensors: Object.fromEntries(tensors) };
-}
-
-async function withFile<T>(file: string, use: (handle: FileHandle, stats: Stats) => Promise<T>): Promise<T> {
-  const { handle, stats } = await openToRead('readGguf', file);
-  try {
-    return await use(handle, stats);
-  } finally {
-    await handle.close();
-  }
 }
 
 async function readValues(

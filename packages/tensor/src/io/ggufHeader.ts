@@ -13,7 +13,7 @@
 // (as llama.cpp wants it too), so that a count too small is seen as well.
 import type { FileHandle } from 'node:fs/promises';
 import { type GgmlType, ggmlFormats, ggmlType, ggmlTypeName } from './ggmlFormats.js';
-import { openToRead, readInto, show } from './reading.js';
+import { readInto, show, withFile } from './reading.js';
 
 /** The types of metadata, but for arrays. */
 export type GgufScalarType =
@@ -119,12 +119,7 @@ const SMALLEST_TENSOR = 8 + 4 + 8 + 4 + 8; // bytes: an empty name, one dimensio
  * ```
  */
 export async function readGgufHeader(file: string): Promise<GgufHeader> {
-  const { handle, size } = await openToRead('readGguf', file);
-  try {
-    return await readHeader(handle, file, size);
-  } finally {
-    await handle.close();
-  }
+  return withFile('readGguf', file, (handle, { size }) => readHeader(handle, file, size));
 }
 
 /** `readGgufHeader` of an open file of `size` bytes. */

@@ -4,14 +4,25 @@ import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
 import { endianness } from 'node:os';
 
 /**
- * Opens a file to read, and says how many bytes it has and what else the system knows. The caller closes the handle.
+ * Opens a file, lets it be used with what the system knows of it, and closes it.
  *
- * @throws Error that begins with `where` and names the file, if there is none or it is something else.
+ * @throws Error that begins with `where` and names the file, if there is none or it is something else; what `use` throws.
  */
-export async function openToRead(
+export async function withFile<T>(
   where: string,
   file: string,
-): Promise<{ handle: FileHandle; size: number; stats: Stats }> {
+  use: (handle: FileHandle, stats: Stats) => Promise<T>,
+): Promise<T> {
+  const { handle, stats } = await openToRead(where, file);
+  try {
+    return await use(handle, stats);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** An open file, which the caller closes. */
+async function openToRead(where: string, file: string): Promise<{ handle: FileHandle; stats: Stats }> {
   checkByteOrder(where);
   // Or a pipe of that name would be waited for; Windows has no such flag.
   const handle = await open(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(async (error: Error) => {
@@ -19,7 +30,7 @@ export async function openToRead(
     throw new Error(`${where}: expected a file at ${file}, got ${got}; check the path`, { cause: error });
   });
   const stats = await handle.stat();
-  if (stats.isFile()) return { handle, size: stats.size, stats };
+  if (stats.isFile()) return { handle, stats };
   await handle.close();
   throw new Error(`${where}: ${file}: expected a file, got something else, such as a directory; check the path`);
 }

@@ -8,10 +8,9 @@
 //
 // The files come from outside. A header is checked whole before memory is taken for any tensor, and no tensor can take
 // more than four times what the file holds of it.
-import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { widenBF16, widenF16 } from './halfFloat.js';
-import { isSameFile, openToRead, readInto, show } from './reading.js';
+import { isSameFile, readInto, show, withFile } from './reading.js';
 import {
   CHUNK,
   type Dtype,
@@ -22,6 +21,7 @@ import {
   MAX_HEADER,
   METADATA,
   parseObject,
+  READER,
   sizeOf,
 } from './safetensorsFormat.js';
 
@@ -77,7 +77,7 @@ interface Entry {
  * ```
  */
 export async function openSafetensors(file: string): Promise<OpenSafetensors> {
-  const opened = await withFile(file, async (handle, stats) => ({
+  const opened = await withFile(READER, file, async (handle, stats) => ({
     ...(await readHeader(handle, file, stats.size)),
     stats,
   }));
@@ -87,8 +87,8 @@ export async function openSafetensors(file: string): Promise<OpenSafetensors> {
     tensors: new Map(opened.entries.map(({ name, dtype, shape }) => [name, { dtype, shape, file }])),
     read(name, into) {
       const entry = entries.get(name);
-      if (!entry) throw new RangeError(`readSafetensors: ${file}: expected the name of a tensor, got ${show(name)}`);
-      return withFile(file, (handle, stats) => {
+      if (!entry) throw new RangeError(`${inFile(file)}: expected the name of a tensor, got ${show(name)}`);
+      return withFile(READER, file, (handle, stats) => {
         if (!isSameFile(stats, opened.stats))
           throw invalid(file, name, 'the file as it was opened', 'one that has changed');
         return readValues(handle, file, entry, opened.dataStart, into);
@@ -117,15 +117,6 @@ export async function readAll({ tensors, read }: OpenSafetensors): Promise<Recor
   for (const [name, { dtype, shape }] of tensors)
     all.push([name, { dtype, shape: [...shape], values: await read(name) }]);
   return Object.fromEntries(all);
-}
-
-export async function withFile<T>(file: string, use: (handle: FileHandle, stats: Stats) => Promise<T>): Promise<T> {
-  const { handle, stats } = await openToRead('readSafetensors', file);
-  try {
-    return await use(handle, stats);
-  } finally {
-    await handle.close();
-  }
 }
 
 async function readHeader(handle: FileHandle, file: string, fileSize: number) {
@@ -249,7 +240,7 @@ function decode(
   }
 }
 
-const inFile = (file: string) => `readSafetensors: ${file}`;
+const inFile = (file: string) => `${READER}: ${file}`;
 
 export async function readBytes(handle: FileHandle, file: string, position: number, length: number) {
   const bytes = new Uint8Array(length);

@@ -16,6 +16,8 @@ export type Dtype = keyof typeof dtypes;
 
 /** Bytes of a header or index: the Rust reader takes 100 MB, which become thirty times that; dense models have below 1. */
 export const MAX_HEADER = 25_000_000;
+/** What errors begin with. */
+export const READER = 'readSafetensors';
 export const METADATA = '__metadata__';
 /** How deep the brackets of a header or an index go, with room to spare. */
 const MAX_DEPTH = 16;
@@ -73,5 +75,5 @@ export const sizeOf = (shape: readonly number[]) =>
 
 export function invalid(file: string, tensor: string | undefined, expected: string, got: string): Error {
   const place = tensor === undefined ? file : `${file}: tensor ${show(tensor)}`;
-  return new Error(`readSafetensors: ${place}: expected ${expected}, got ${got}; fetch or write the file again`);
+  return new Error(`${READER}: ${place}: expected ${expected}, got ${got}; fetch or write the file again`);
 }

@@ -1,16 +1,9 @@
 // Checkpoints of a model directory: one safetensors file, or several with an index of which holds what.
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { show } from './reading.js';
-import {
-  type OpenSafetensors,
-  openSafetensors,
-  readAll,
-  readBytes,
-  type StoredTensor,
-  withFile,
-} from './safetensors.js';
-import { invalid, isObject, MAX_HEADER, parseObject } from './safetensorsFormat.js';
+import { show, withFile } from './reading.js';
+import { type OpenSafetensors, openSafetensors, readAll, readBytes, type StoredTensor } from './safetensors.js';
+import { invalid, isObject, MAX_HEADER, parseObject, READER } from './safetensorsFormat.js';
 
 const SINGLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -80,14 +73,14 @@ async function openShards(directory: string): Promise<OpenSafetensors> {
     tensors: new Map([...shards.values()].flatMap(({ tensors }) => [...tensors])),
     read(name, into) {
       if (shardOf.has(name)) return of(name).read(name, into);
-      throw new RangeError(`readSafetensors: ${directory}: expected the name of a tensor, got ${show(name)}`);
+      throw new RangeError(`${READER}: ${directory}: expected the name of a tensor, got ${show(name)}`);
     },
   };
 }
 
 /** The shard of each tensor, from model.safetensors.index.json. */
 async function readIndex(file: string): Promise<Map<string, string>> {
-  const { weight_map: map } = await withFile(file, async (handle, { size }) => {
+  const { weight_map: map } = await withFile(READER, file, async (handle, { size }) => {
     if (size > MAX_HEADER) throw invalid(file, undefined, `an index of at most ${MAX_HEADER} bytes`, `${size}`);
     return parseObject(file, await readBytes(handle, file, 0, size));
   });
