@@ -29,7 +29,7 @@ export {
   type StoredTensor,
   type TensorInfo,
 } from './io/safetensors.js';
-export { openShardedSafetensors, readShardedSafetensors } from './io/shardedSafetensors.js';
+export { openShardedSafetensors, readShardedSafetensors, readShardIndex } from './io/shardedSafetensors.js';
 export {
   type TensorToWrite,
   type WriteOptions,

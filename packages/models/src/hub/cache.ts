@@ -1,8 +1,9 @@
 // The hub's cache: models--ORG--NAME/{refs,snapshots,blobs}, the layout that Python's huggingface_hub reads and writes.
 // A reference holds a commit, a snapshot of that commit holds links, a blob holds what a file holds.
 // https://huggingface.co/docs/huggingface_hub/guides/manage-cache
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { readShardIndex } from '@soft-tokens/tensor';
 import { isGgufName, readTextIfPresent } from '../files.js';
 import { hubCacheDirectory } from './environment.js';
 import { formatHubName, type HubName, isCommit, parseHubName, show } from './name.js';
@@ -84,24 +85,8 @@ async function missingFile(directory: string): Promise<string | undefined> {
 
 export const INDEX = 'model.safetensors.index.json';
 
-/** The files that an index names, each once. Throws for one that is not the plain name of a .safetensors file. */
-export async function shardsOf(indexFile: string): Promise<string[]> {
-  const expected = (what: string, got: unknown) =>
-    new Error(`${indexFile}: expected ${what}, got ${show(String(JSON.stringify(got)))}`);
-  let index: { weight_map?: unknown } | null;
-  try {
-    index = JSON.parse(await readFile(indexFile, 'utf8'));
-  } catch (error) {
-    throw new Error(`${indexFile}: expected JSON, got ${(error as Error).message}`);
-  }
-  const map = index?.weight_map;
-  if (typeof map !== 'object' || map === null || Array.isArray(map)) throw expected('an object as weight_map', map);
-  const shards = [...new Set<unknown>(Object.values(map))];
-  return shards.map((shard) => {
-    if (typeof shard === 'string' && /^[^/\\:\0]+\.safetensors$/.test(shard)) return shard;
-    throw expected('names of .safetensors files beside it', shard);
-  });
-}
+/** The files that an index names, each once. */
+export const shardsOf = async (indexFile: string) => [...new Set((await readShardIndex(indexFile)).values())];
 
 /**
  * The path of a model that somebody names: a model directory, a .gguf file, or a model in the hub's cache as

@@ -376,7 +376,7 @@ describe('hostile listings: an error, and nothing written', () => {
         'model.safetensors.index.json': text({ weight_map: { a: '../../evil.safetensors' } }),
       },
     };
-    expect(await failure()).toContain('expected names of .safetensors files beside it');
+    expect(await failure()).toContain('expected the name of a .safetensors file in the same directory');
     rmSync(join(root, 'cache'), { recursive: true });
     hub.instead = ({ url }, response) => {
       if (!url.includes('/revision/')) return false;

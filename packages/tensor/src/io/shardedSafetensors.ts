@@ -50,7 +50,7 @@ export async function readShardedSafetensors(directory: string): Promise<Record<
 
 async function openShards(directory: string): Promise<OpenSafetensors> {
   const indexFile = join(directory, INDEX);
-  const shardOf = await readIndex(indexFile);
+  const shardOf = await readShardIndex(indexFile);
   const shards = new Map<string, OpenSafetensors>();
   for (const shard of [...new Set(shardOf.values())].sort()) {
     shards.set(shard, await openSafetensors(join(directory, shard)));
@@ -78,8 +78,13 @@ async function openShards(directory: string): Promise<OpenSafetensors> {
   };
 }
 
-/** The shard of each tensor, from model.safetensors.index.json. */
-async function readIndex(file: string): Promise<Map<string, string>> {
+/**
+ * Reads which shard holds which tensor, the plain name of a file beside the index: from `model.safetensors.index.json`.
+ *
+ * @throws Error naming the file, and the tensor where one is to blame, if it is no index or leads out of its directory.
+ * @example (await readShardIndex('big/model.safetensors.index.json')).get('lm_head.weight');
+ */
+export async function readShardIndex(file: string): Promise<Map<string, string>> {
   const { weight_map: map } = await withFile(READER, file, async (handle, { size }) => {
     if (size > MAX_HEADER) throw invalid(file, undefined, `an index of at most ${MAX_HEADER} bytes`, `${size}`);
     return parseObject(file, await readBytes(handle, file, 0, size));
