@@ -1,5 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
-import { jsonDepth } from '@soft-tokens/tensor';
+// Files of model directories, in and out.
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { jsonDepth, syncDirectory, writeFileAtomic } from '@soft-tokens/tensor';
 
 /** Bytes of a text file of a model directory: the largest tokenizers are a third of it. */
 const MOST_BYTES = 100_000_000;
@@ -46,6 +49,45 @@ async function readIfPresent(file: string): Promise<Buffer | undefined> {
     return await readFile(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Writes a JSON file, laid out for people, at once and whole. */
+export const writeJson = (file: string, value: unknown): Promise<void> =>
+  writeFileAtomic(file, `${JSON.stringify(value, null, 2)}\n`);
+
+/**
+ * Makes a directory, whole or not at all: `fill` writes into an empty one beside it, which is then renamed into place.
+ * What is there already is replaced; between two renames it lies beside as `.<name>.old-...`.
+ */
+export async function writeDirectory(directory: string, fill: (empty: string) => Promise<void>): Promise<void> {
+  const target = resolve(directory);
+  const beside = (kind: string) => join(dirname(target), `.${basename(target)}.${kind}-${randomUUID().slice(0, 8)}`);
+  const [fresh, old] = [beside('new'), beside('old')];
+  await mkdir(fresh, { recursive: true });
+  try {
+    await fill(fresh);
+    const replaces = await movedAside(target, old);
+    await rename(fresh, target).catch(async (error) => {
+      if (replaces) await rename(old, target);
+      throw error;
+    });
+    await syncDirectory(dirname(target));
+    if (replaces) await rm(old, { recursive: true });
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Renames what is at a path; whether there was anything. */
+async function movedAside(path: string, to: string): Promise<boolean> {
+  try {
+    await rename(path, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
 }

@@ -1,10 +1,8 @@
 // Models from disk, and Hugging Face model directories out.
-import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   openShardedSafetensors,
-  syncDirectory,
   type TensorToWrite,
   writeFileAtomic,
   writeShardedSafetensors,
@@ -13,7 +11,7 @@ import type { Architecture } from './architecture.js';
 import { architectureOf } from './architectures.js';
 import { type CausalLM, type LoadOptions, loadCausalLM, parameterShapes } from './causalLM.js';
 import type { RawConfig } from './config.js';
-import { isGgufName, readJson } from './files.js';
+import { isGgufName, readJson, writeDirectory, writeJson } from './files.js';
 import { embeddingRmsOfGguf, openGgufCheckpoint } from './gguf.js';
 import { isLora, type LoraModel } from './lora.js';
 import { embeddingRms } from './noiseScale.js';
@@ -188,33 +186,20 @@ export async function saveModel(
       'saveModel: expected a whole model, got one with adapters; saveAdapter them, or mergeLora first',
     );
   }
-  const target = resolve(directory);
-  const replaced = await requireReplaceable(target);
-  const beside = (kind: string) => join(dirname(target), `.${basename(target)}.${kind}-${randomUUID().slice(0, 8)}`);
-  const temporary = beside('new');
-  await mkdir(temporary, { recursive: true });
-  try {
-    await writeJson(join(temporary, 'config.json'), configFor(model, dtype));
-    if (rms !== undefined) await writeJson(join(temporary, SOFT_TOKENS), { embeddingRms: rms });
-    if (from !== undefined) await copyTokenizer(from, temporary);
-    await copyFiles((replaced ?? []).filter(keepsake), target, temporary);
+  const replaced = await requireReplaceable(directory);
+  await writeDirectory(directory, async (fresh) => {
+    await writeJson(join(fresh, 'config.json'), configFor(model, dtype));
+    if (rms !== undefined) await writeJson(join(fresh, SOFT_TOKENS), { embeddingRms: rms });
+    if (from !== undefined) await copyTokenizer(from, fresh);
+    await copyFiles(replaced.filter(keepsake), directory, fresh);
     const tensors: [string, TensorToWrite][] = [];
     for (const [name, variable] of model.parameters) {
       tensors.push([name, { shape: variable.shape, values: () => variable.data<'float32'>() }]);
     }
     // transformers refuses a file that does not say which framework's layout it has.
     const metadata = { format: 'pt' };
-    await writeShardedSafetensors(temporary, Object.fromEntries(tensors), { dtype, maxShardSize, metadata });
-
-    const old = beside('old');
-    if (replaced) await rename(target, old);
-    await rename(temporary, target);
-    await syncDirectory(dirname(target));
-    if (replaced) await rm(old, { recursive: true });
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
+    await writeShardedSafetensors(fresh, Object.fromEntries(tensors), { dtype, maxShardSize, metadata });
+  });
 }
 
 /** The configuration to save: what was read, with the number format that is written now. */
@@ -224,8 +209,6 @@ function configFor(model: CausalLM, dtype: WeightType): Record<string, unknown> 
   // transformers 5 calls `dtype` what used to be `torch_dtype`; a file keeps its own word.
   return 'dtype' in config ? { ...config, dtype: name } : { ...config, torch_dtype: name };
 }
-
-const writeJson = (file: string, value: unknown) => writeFileAtomic(file, `${JSON.stringify(value, null, 2)}\n`);
 
 /** The tokenizer's files of a directory, or the same from a GGUF file. */
 async function copyTokenizer(from: string, to: string): Promise<void> {
@@ -254,13 +237,13 @@ async function copyFiles(names: readonly string[], from: string, to: string): Pr
   for (const name of names) await writeFileAtomic(join(to, name), await readFile(join(from, name)));
 }
 
-/** The files of the directory to replace, if there is one. Throws for one that holds anything but a model's files. */
-async function requireReplaceable(directory: string): Promise<string[] | undefined> {
+/** The files of the directory to replace, none if there is none. Throws for one that holds anything but a model's files. */
+async function requireReplaceable(directory: string): Promise<string[]> {
   let names: string[];
   try {
     names = await readdir(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
   const strange = names.find((name) => !replaceable(name));

@@ -1,10 +1,11 @@
 // Checkpoints of llama2.c, as Hugging Face directories.
 //
 // The layout: karpathy/llama2.c, export.py, `legacy_export` (version 0), and tokenizer.py, `Tokenizer.export`.
-import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { type GgufValue, syncDirectory, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
+import { open, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type GgufValue, writeSafetensors } from '@soft-tokens/tensor';
+import { writeDirectory, writeJson } from './files.js';
+import { reorderRotaryRows } from './ggufLayout.js';
 import { type GgufTokenizerFiles, SPACE, tokenizerFromGguf, tokenType } from './ggufTokenizer.js';
 
 const HEADER_BYTES = 28;
@@ -30,26 +31,16 @@ interface Header {
  * @example await importLlama2c('stories260K.bin', 'tok512.bin', 'stories260K');
  */
 export async function importLlama2c(checkpointFile: string, tokenizerFile: string, directory: string): Promise<void> {
-  const target = resolve(directory);
-  await requireFree(target);
+  await requireFree(directory);
   const { header, values } = await readCheckpoint(checkpointFile);
   const tokenizer = readTokenizer(await readFile(tokenizerFile), header.vocab, tokenizerFile);
-  const temporary = join(dirname(target), `.${basename(target)}.new-${randomUUID().slice(0, 8)}`);
-  await mkdir(temporary, { recursive: true });
-  try {
-    const write = (name: string, value: unknown) =>
-      writeFileAtomic(join(temporary, name), `${JSON.stringify(value, null, 2)}\n`);
-    await write('config.json', configOf(header));
-    await write('tokenizer.json', tokenizer.tokenizer);
-    await write('tokenizer_config.json', tokenizer.config);
+  await writeDirectory(directory, async (fresh) => {
+    await writeJson(join(fresh, 'config.json'), configOf(header));
+    await writeJson(join(fresh, 'tokenizer.json'), tokenizer.tokenizer);
+    await writeJson(join(fresh, 'tokenizer_config.json'), tokenizer.config);
     const metadata = { format: 'pt' };
-    await writeSafetensors(join(temporary, 'model.safetensors'), tensorsOf(header, values), { dtype: 'F32', metadata });
-    await rename(temporary, target);
-    await syncDirectory(dirname(target));
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
+    await writeSafetensors(join(fresh, 'model.safetensors'), tensorsOf(header, values), { dtype: 'F32', metadata });
+  });
 }
 
 async function requireFree(directory: string): Promise<void> {
@@ -167,26 +158,14 @@ function tensorsOf(header: Header, values: Float32Array): Stored {
     const count = shape.reduce((product, size) => product * size, 1);
     for (let layer = 0; layer < layers; layer++) {
       const part = parts.get(name)!.subarray(layer * count, (layer + 1) * count);
+      // llama2.c turns the rows 2i and 2i + 1 of a head together, transformers i and i + D/2.
       const rotated = name === 'self_attn.q_proj' || name === 'self_attn.k_proj';
-      const stored = rotated ? halfSplit(part, dim / heads, dim) : part;
-      tensors[`model.layers.${layer}.${name}.weight`] = { shape, values: stored };
+      const halves = { rows: shape[0]!, headDim: dim / heads, to: 'halves' } as const;
+      const values = rotated ? reorderRotaryRows(part, halves) : part;
+      tensors[`model.layers.${layer}.${name}.weight`] = { shape, values };
     }
   }
   return tensors;
-}
-
-/**
- * Rows in the order of half-split rotary embeddings: llama2.c turns the pairs (2i, 2i + 1) of a head of D rows,
- * transformers (i, i + D / 2).
- */
-function halfSplit(rows: Float32Array, headSize: number, width: number): Float32Array {
-  const out = new Float32Array(rows.length);
-  for (let row = 0; row < rows.length / width; row++) {
-    const within = row % headSize;
-    const from = row - within + (within < headSize / 2 ? 2 * within : 2 * within - headSize + 1);
-    out.set(rows.subarray(from * width, (from + 1) * width), row * width);
-  }
-  return out;
 }
 
 function configOf({

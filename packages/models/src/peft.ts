@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { openSafetensors, type TensorToWrite, writeFileAtomic, writeSafetensors } from '@soft-tokens/tensor';
+import { openSafetensors, type TensorToWrite, writeSafetensors } from '@soft-tokens/tensor';
 import { z } from 'zod';
 import type { CausalLM } from './causalLM.js';
 import { only, type RawConfig, readConfig } from './config.js';
-import { readJson } from './files.js';
+import { readJson, writeJson } from './files.js';
 import { ADAPTER_CONFIG as CONFIG, resolveModel } from './hub/cache.js';
 import { adapterShapes, type LoraModel, type LoraSettings, loraModel, shapesOf } from './lora.js';
 import { checkTensors, checkValues, type WeightValues } from './weightSource.js';
@@ -50,7 +50,7 @@ const isEmpty = (value: unknown) => typeof value === 'object' && value !== null 
 /**
  * Whether a directory holds an adapter rather than a model. Throws for one that holds both.
  *
- * @example if (isAdapterDirectory('best')) console.log(await adapterBase('best'));
+ * @example if (isAdapterDirectory('best')) console.log(await baseDirectory('best'));
  */
 export function isAdapterDirectory(directory: string): boolean {
   if (!existsSync(join(directory, CONFIG))) return false;
@@ -181,7 +181,7 @@ export async function saveAdapter(model: LoraModel, directory: string, { base }:
     tensors[name] = { shape: variable.shape, values: () => variable.data<'float32'>() };
   }
   await writeSafetensors(join(directory, WEIGHTS), tensors, { metadata: { format: 'pt' } });
-  await writeFileAtomic(join(directory, CONFIG), `${JSON.stringify(configOf(model, base), null, 2)}\n`);
+  await writeJson(join(directory, CONFIG), configOf(model, base));
 }
 
 function configOf({ lora, parameters }: LoraModel, base: string): RawConfig {
