@@ -180,6 +180,16 @@ describe('saveGguf', () => {
     expectClose(factors, tensors['rope_freqs.weight']!.values, { rel: 1e-6 });
   });
 
+  test("Llama 3's scaling of another family, which llama.cpp has no factors for, is refused", async () => {
+    const scaling = { factor: 32, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
+    const raw = { ...rawConfig('qwen2-tied'), rope_scaling: { rope_type: 'llama3', ...scaling } };
+    const model = createCausalLM(architectureOf(raw), raw, initialWeights(architectureOf(raw), raw, 1));
+    await expect(saveGguf(model, at('qwen2-llama3.gguf'), { from: ggufOf('qwen2-tied') })).rejects.toThrow(
+      'rope_scaling.rope_type: expected a kind that llama.cpp knows for qwen2, linear or none, got llama3',
+    );
+    model.dispose();
+  });
+
   test('a window of all layers becomes the context', async () => {
     const raw = { ...rawConfig('llama-tied'), model_type: 'mistral', sliding_window: 17 };
     delete (raw as RawConfig).attention_bias;
@@ -229,6 +239,7 @@ describe('from outside', () => {
       'general.architecture: expected one of llama,',
     ],
     ['no family', (m) => m.delete('general.architecture'), 'general.architecture: expected a name, got none'],
+    ['one part of several', (m) => m.set('split.count', number(3)), 'expected a whole model, got one of 3 parts; join'],
     [
       'a key that may change the mathematics',
       (m) => m.set('llama.logit_scale', number(2)),

@@ -36,6 +36,7 @@ export interface GgufCheckpoint {
  */
 export async function openGgufCheckpoint(file: string): Promise<GgufCheckpoint> {
   const { header, read } = await openGguf(file);
+  requireWhole(header, file);
   const infos = new Map(header.tensors.map((info) => [info.name, info]));
   const keys = modelKeys(header.metadata, file);
   const architecture = ggufArchitecture(keys);
@@ -69,6 +70,16 @@ export async function openGgufCheckpoint(file: string): Promise<GgufCheckpoint> 
       },
     },
   };
+}
+
+/** Throws for one of several files that hold a model together, which has the keys of all and tensors of its own. */
+function requireWhole({ metadata }: GgufHeader, file: string): void {
+  const parts = metadataReader(metadata, file).number('split.count') ?? 1;
+  if (parts <= 1) return;
+  throw new Error(
+    `${file}: split.count: expected a whole model, got one of ${parts} parts; ` +
+      'join them with llama.cpp: llama-gguf-split --merge FIRST-PART WHOLE',
+  );
 }
 
 function ggufArchitecture({ architecture: name, where }: ModelKeys): Architecture {

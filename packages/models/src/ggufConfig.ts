@@ -146,6 +146,10 @@ export function metadataOf(
   const text = (value: string): GgufValue => ({ type: 'string', value });
   const context = typeof positions === 'number' && positions > 0 ? positions : USUAL_CONTEXT;
   const { ropeScaling: scaling } = settings;
+  if (scaling?.type === 'llama3' && gguf.architecture !== 'llama') {
+    const expected = `a kind that llama.cpp knows for ${modelType}, linear or none`;
+    throw new Error(`saveGguf: rope_scaling.rope_type: expected ${expected}, got llama3; export it as hf`);
+  }
   const keys: Record<string, GgufValue> = {
     vocab_size: count(settings.vocabSize),
     context_length: count(Math.min(context, settings.slidingWindow ?? context)),
