@@ -18,8 +18,7 @@ export interface MetadataReader {
 /** A reader whose errors name `where`, the file. */
 export function metadataReader(metadata: GgufMetadata, where: string): MetadataReader {
   const wrong = (key: string, expected: string, value: GgufValue): never => {
-    const got = value.type === 'array' ? `an array of ${value.value.length} ${value.of}` : JSON.stringify(value.value);
-    throw new Error(`${where}: ${key}: expected ${expected}, got ${got}`);
+    throw new Error(`${where}: ${key}: expected ${expected}, got ${shown(value)}`);
   };
   return {
     text(key) {
@@ -67,3 +66,7 @@ export function metadataReader(metadata: GgufMetadata, where: string): MetadataR
     },
   };
 }
+
+/** A value of a file for a message. */
+export const shown = (value: GgufValue): string =>
+  value.type === 'array' ? `an array of ${value.value.length} ${value.of}` : JSON.stringify(value.value);

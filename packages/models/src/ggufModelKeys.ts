@@ -1,6 +1,6 @@
 // The keys of a GGUF file that say what its model computes: each must be known, so that none goes unseen.
 import type { GgufMetadata, GgufValue } from '@soft-tokens/tensor';
-import { type MetadataReader, metadataReader } from './ggufMetadata.js';
+import { type MetadataReader, metadataReader, shown } from './ggufMetadata.js';
 
 const ARCHITECTURE = 'general.architecture';
 
@@ -22,18 +22,16 @@ export interface ModelKeys extends Pick<MetadataReader, 'text' | 'flag' | 'numbe
 
 /** @throws Error naming the file for metadata without an architecture; from the methods, naming file and key. */
 export function modelKeys(metadata: GgufMetadata, where: string): ModelKeys {
-  const name = metadataReader(metadata, where).text(ARCHITECTURE);
+  const read = metadataReader(metadata, where);
+  const name = read.text(ARCHITECTURE);
   if (!name) throw new Error(`${where}: ${ARCHITECTURE}: expected a name, got none; is it a model?`);
   const asked = new Set<string>();
-  const read = metadataReader(metadata, where);
   const full = (key: string) => {
     asked.add(`${name}.${key}`);
     return `${name}.${key}`;
   };
-  const fail = (key: string, expected: string, { type, value }: GgufValue, cure: string): never => {
-    const got = type === 'array' ? `a list of ${value.length}` : JSON.stringify(value);
-    throw new Error(`${where}: ${key}: expected ${expected}, got ${got}; ${cure}`);
-  };
+  const unsupported = (key: string, expected: string, value: GgufValue) =>
+    new Error(`${where}: ${key}: expected ${expected}, got ${shown(value)}; this model is not supported`);
   return {
     architecture: name,
     where,
@@ -48,13 +46,13 @@ export function modelKeys(metadata: GgufMetadata, where: string): ModelKeys {
     only(key, expected) {
       const entry = metadata.get(full(key));
       if (entry === undefined || entry.value === expected) return;
-      fail(full(key), `${expected} or no such key`, entry, 'this model is not supported');
+      throw unsupported(full(key), `${expected} or no such key`, entry);
     },
     ignore: (...keys) => keys.forEach(full),
     requireAllAsked() {
       for (const [key, entry] of metadata) {
         if (!key.startsWith(`${name}.`) || asked.has(key)) continue;
-        fail(key, 'no key that may change the mathematics unseen', entry, 'this model is not supported');
+        throw unsupported(key, 'no key that may change the mathematics unseen', entry);
       }
     },
   };
