@@ -1,5 +1,6 @@
 import type { Architecture } from './architecture.js';
 import type { RawConfig } from './config.js';
+import { show } from './files.js';
 import { gemma3 } from './gemma3.js';
 import { llama } from './llama.js';
 import { mistral } from './mistral.js';
@@ -18,7 +19,7 @@ export function architectureOf(raw: RawConfig, where = 'config.json'): Architect
   const wider = isObject(raw.text_config)
     ? ', which reads more than text (text_config); choose a model of text alone'
     : '';
-  throw new Error(`${where}: model_type: expected one of ${supported}, got ${JSON.stringify(raw.model_type)}${wider}`);
+  throw new Error(`${where}: model_type: expected one of ${supported}, got ${show(raw.model_type)}${wider}`);
 }
 
 const isObject = (value: unknown) => typeof value === 'object' && value !== null;

@@ -122,7 +122,7 @@ test('model_type: an unknown one lists those supported', () => {
   expect(() => architectureOf({ model_type: 'mamba' }, 'dir/config.json')).toThrow(
     'dir/config.json: model_type: expected one of llama, qwen2, qwen3, mistral, gemma3_text, got "mamba"',
   );
-  expect(() => architectureOf({})).toThrow('got undefined');
+  expect(() => architectureOf({})).toThrow('got nothing');
   expect(() => architectureOf({ model_type: 'gemma3', text_config: { model_type: 'gemma3_text' } })).toThrow(
     'got "gemma3", which reads more than text (text_config); choose a model of text alone',
   );

@@ -2,6 +2,7 @@
 // every key must be one we compute with, one that is known to be harmless, or one that is switched off.
 import type { RotaryScaling } from '@soft-tokens/tensor';
 import { z } from 'zod';
+import { show } from './files.js';
 
 /** How a layer's attention sees positions. */
 export interface LayerAttention {
@@ -216,8 +217,3 @@ function describeIssue(error: z.ZodError, raw: unknown, where: string): string {
 }
 
 const lowerFirst = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}

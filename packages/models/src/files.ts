@@ -34,7 +34,7 @@ export async function readJson(file: string, { optional = false } = {}): Promise
     throw new Error(`${file}: expected JSON, got text that does not parse: ${(error as Error).message}`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Error(`${file}: expected a JSON object, got ${Array.isArray(value) ? 'a list' : JSON.stringify(value)}`);
+    throw new Error(`${file}: expected a JSON object, got ${Array.isArray(value) ? 'a list' : show(value)}`);
   }
   return value as Record<string, unknown>;
 }
@@ -90,6 +90,12 @@ async function movedAside(path: string, to: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
+}
+
+/** A value from a file as one short line, for a message. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
 /** Whether a path is that of a GGUF file, by its name. */

@@ -238,6 +238,11 @@ describe('from outside', () => {
       (m) => m.set('general.architecture', text('mamba')),
       'general.architecture: expected one of llama,',
     ],
+    [
+      'a family with a long name',
+      (m) => m.set('general.architecture', text('x'.repeat(1e6))),
+      `got "${'x'.repeat(76)}...`,
+    ],
     ['no family', (m) => m.delete('general.architecture'), 'general.architecture: expected a name, got none'],
     ['one part of several', (m) => m.set('split.count', number(3)), 'expected a whole model, got one of 3 parts; join'],
     [

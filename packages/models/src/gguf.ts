@@ -5,6 +5,7 @@ import type { Architecture } from './architecture.js';
 import { architectureOf, architectures } from './architectures.js';
 import type { CausalLM } from './causalLM.js';
 import type { RawConfig } from './config.js';
+import { show } from './files.js';
 import { configFromGguf, type fileTypes, metadataOf, ROPE_FACTORS, rotaryFactors } from './ggufConfig.js';
 import { ggufName, relaidOut } from './ggufLayout.js';
 import { metadataReader } from './ggufMetadata.js';
@@ -86,7 +87,7 @@ function ggufArchitecture({ architecture: name, where }: ModelKeys): Architectur
   const found = architectures.find(({ gguf }) => gguf?.architecture === name);
   if (found) return found;
   const known = [...new Set(architectures.flatMap(({ gguf }) => gguf?.architecture ?? []))].join(', ');
-  throw new Error(`${where}: general.architecture: expected one of ${known}, got ${JSON.stringify(name)}`);
+  throw new Error(`${where}: general.architecture: expected one of ${known}, got ${show(name)}`);
 }
 
 /** The ids that config.json has too, for whoever reads them there. */

@@ -1,5 +1,6 @@
 // Typed reading of GGUF metadata: each value is checked where it is taken.
 import type { GgufMetadata, GgufNumbers, GgufValue } from '@soft-tokens/tensor';
+import { show } from './files.js';
 
 /** Reads values of one file; every method gives `undefined` for an absent key and throws for one of another type. */
 export interface MetadataReader {
@@ -69,4 +70,4 @@ export function metadataReader(metadata: GgufMetadata, where: string): MetadataR
 
 /** A value of a file for a message. */
 export const shown = (value: GgufValue): string =>
-  value.type === 'array' ? `an array of ${value.value.length} ${value.of}` : JSON.stringify(value.value);
+  value.type === 'array' ? `an array of ${value.value.length} ${value.of}` : show(value.value);

@@ -4,6 +4,7 @@
 // `llm_tokenizer_bpe` for the expressions, `llama_vocab::impl::load` for the names and what else they switch on.
 // Where llama.cpp writes an expression otherwise because its own engine lacks something, the one of the models'
 // tokenizer.json stands here.
+import { show } from './files.js';
 import { GPT2_WORDS, splitBy, type TokenizerPart } from './nativeParts.js';
 
 /** What a name in `tokenizer.ggml.pre` stands for. */
@@ -56,7 +57,7 @@ export function preTokenizerNamed(name: string | undefined, where: string): PreT
   const found = preTokenizers.find(({ names }) => names.includes(name ?? ''));
   if (found) return found;
   const known = preTokenizers.flatMap(({ names }) => names).join(', ');
-  const got = name === undefined ? 'none; convert the model with a newer llama.cpp' : `${JSON.stringify(name)}`;
+  const got = name === undefined ? 'none; convert the model with a newer llama.cpp' : show(name);
   throw new Error(`${where}: tokenizer.ggml.pre: expected one of ${known}, got ${got}`);
 }
 
@@ -78,9 +79,8 @@ export function preTokenizerOf(part: unknown, ignoreMerges: boolean, where: stri
   const found = same.find((entry) => entry.ignoreMerges === ignoreMerges) ?? (ignoreMerges ? undefined : same[0]);
   if (found) return found;
   const known = preTokenizers.map(({ names }) => names[0]).join(', ');
-  const got = JSON.stringify(part) ?? 'none';
   throw new Error(
-    `${where}: pre_tokenizer: expected that of one of ${known}, got ${got.length > 200 ? `${got.slice(0, 200)}...` : got}` +
+    `${where}: pre_tokenizer: expected that of one of ${known}, got ${show(part)}` +
       `${ignoreMerges ? ' with ignore_merges' : ''}; it cannot be written as GGUF`,
   );
 }

@@ -3,6 +3,7 @@
 // Facts about the keys: the GGUF specification (ggml-org/ggml, docs/gguf.md, "Tokenizer"); what llama.cpp assumes where
 // a key is absent: src/llama-vocab.cpp of v0.5.0, `llama_vocab::impl::load`.
 import type { GgufMetadata } from '@soft-tokens/tensor';
+import { show } from './files.js';
 import { type MetadataReader, metadataReader } from './ggufMetadata.js';
 import { preTokenizerNamed, preTokenizerPart } from './ggufPreTokenizers.js';
 import type { TokenizerPart } from './nativeParts.js';
@@ -55,7 +56,7 @@ export function tokenizerFromGguf(metadata: GgufMetadata, where = 'GGUF'): GgufT
   const kind = read.text(key('model'));
   if (kind === 'gpt2') return byteLevel(read, where);
   if (kind === 'llama') return sentencePiece(read, where);
-  const got = kind === undefined ? 'none' : JSON.stringify(kind);
+  const got = kind === undefined ? 'none' : show(kind);
   throw new Error(`${where}: ${key('model')}: expected gpt2 or llama, got ${got}; use the model's tokenizer.json`);
 }
 
@@ -69,9 +70,7 @@ function byteLevel(read: MetadataReader, where: string): GgufTokenizerFiles {
     const space = merge.indexOf(' ', 1);
     const [left, right] = [merge.slice(0, space), merge.slice(space + 1)];
     if (space > 0 && ids.has(left) && ids.has(right) && ids.has(left + right)) return;
-    throw new Error(
-      `${where}: ${key('merges')}[${i}]: expected two tokens that join to a token, got ${JSON.stringify(merge)}`,
-    );
+    throw new Error(`${where}: ${key('merges')}[${i}]: expected two tokens that join to a token, got ${show(merge)}`);
   });
   const specials = readSpecials(read, vocabulary, { addsBos: pre.addsBos });
   return filesOf(read, vocabulary, specials, {
@@ -150,10 +149,8 @@ export function* splitsOfPiece(
   where: string,
 ): Generator<[string, string]> {
   if (piece.length > LONGEST_PIECE) {
-    const got = `${piece.length} in ${JSON.stringify(`${piece.slice(0, 20)}...`)}`;
-    throw new Error(
-      `${where}: expected tokens of at most ${LONGEST_PIECE} characters in a SentencePiece BPE, got ${got}`,
-    );
+    const expected = `tokens of at most ${LONGEST_PIECE} characters in a SentencePiece BPE`;
+    throw new Error(`${where}: expected ${expected}, got ${piece.length} in ${show(piece)}`);
   }
   const characters = [...piece];
   let left = '';
@@ -214,7 +211,7 @@ function idsOf({ tokens, where }: Vocabulary): Map<string, number> {
     if (token === undefined) return;
     const other = ids.get(token);
     if (other !== undefined) {
-      const got = `${JSON.stringify(token)} as ${other} and ${id}`;
+      const got = `${show(token)} as ${other} and ${id}`;
       throw new Error(`${where}: ${key('tokens')}: expected every token once, got ${got}`);
     }
     ids.set(token, id);

@@ -4,6 +4,7 @@
 // (gguf-py/gguf/vocab.py, `SpecialVocab`).
 import { join } from 'node:path';
 import type { GgufValue } from '@soft-tokens/tensor';
+import { show } from './files.js';
 import { preTokenizerOf } from './ggufPreTokenizers.js';
 import { byteToken, paddingToken, SPACE, splitsOfPiece, tokenType } from './ggufTokenizer.js';
 import type { TokenizerPart } from './nativeParts.js';
@@ -152,7 +153,7 @@ function orderOfPieces(model: BpeModel, added: readonly AddedToken[], file: stri
     if (matchedBefore.has(piece) || /^<0x[0-9A-F]{2}>$/.test(piece)) continue;
     const splits = [...splitsOfPiece(piece, ids, file)].length;
     if (splits === (counts.get(piece) ?? 0)) continue;
-    const got = `${counts.get(piece) ?? 0} of ${splits} for ${JSON.stringify(piece)}`;
+    const got = `${counts.get(piece) ?? 0} of ${splits} for ${show(piece)}`;
     throw unwritable(file, 'merges', 'every way to put a piece together', got);
   }
   return new Map([...counts.keys()].map((piece, i) => [piece, i]));
@@ -230,7 +231,6 @@ function requirePlain(token: AddedToken, file: string): void {
 }
 
 function unwritable(file: string, key: string, expected: string, value: unknown): Error {
-  const got = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'none');
-  const short = got.length > 120 ? `${got.slice(0, 120)}...` : got;
-  return new Error(`${file}: ${key}: expected ${expected}, got ${short}; it cannot be written as GGUF`);
+  const got = typeof value === 'string' && value.length < 80 ? value : show(value);
+  return new Error(`${file}: ${key}: expected ${expected}, got ${got}; it cannot be written as GGUF`);
 }

@@ -11,7 +11,7 @@ import type { Architecture } from './architecture.js';
 import { architectureOf } from './architectures.js';
 import { type CausalLM, type LoadOptions, loadCausalLM, parameterShapes } from './causalLM.js';
 import type { RawConfig } from './config.js';
-import { isGgufName, readJson, writeDirectory, writeJson } from './files.js';
+import { isGgufName, readJson, show, writeDirectory, writeJson } from './files.js';
 import { embeddingRmsOfGguf, openGgufCheckpoint } from './gguf.js';
 import { isLora, type LoraModel } from './lora.js';
 import { embeddingRms } from './noiseScale.js';
@@ -264,7 +264,7 @@ async function readEmbeddingRms(directory: string): Promise<number | undefined> 
   const unknown = Object.keys(rest)[0];
   if (unknown !== undefined) throw new Error(`${file}: ${unknown}: expected only embeddingRms; remove the key`);
   if (typeof rms !== 'number' || !(rms > 0) || !Number.isFinite(rms)) {
-    throw new Error(`${file}: embeddingRms: expected a number > 0, got ${JSON.stringify(rms)}`);
+    throw new Error(`${file}: embeddingRms: expected a number > 0, got ${show(rms)}`);
   }
   return rms;
 }

@@ -5,7 +5,7 @@ import type { TextCodec } from '@soft-tokens/samplers';
 import { readGgufHeader } from '@soft-tokens/tensor';
 import { z } from 'zod';
 import { type ChatMessage, type ChatOptions, type ChatTemplate, createChatTemplate } from './chatTemplate.js';
-import { isGgufName, readJson, readTextIfPresent } from './files.js';
+import { isGgufName, readJson, readTextIfPresent, show } from './files.js';
 import { tokenizerFromGguf } from './ggufTokenizer.js';
 import { asNative } from './nativeParts.js';
 
@@ -106,7 +106,7 @@ export function createTokenizer(files: TokenizerFiles, where = '.'): Tokenizer {
     if (token === null || token === undefined) return undefined;
     const id = inner.token_to_id(token);
     if (id === undefined) {
-      throw new Error(`${configFile}: ${key}: expected a token of tokenizer.json, got ${JSON.stringify(token)}`);
+      throw new Error(`${configFile}: ${key}: expected a token of tokenizer.json, got ${show(token)}`);
     }
     return id;
   };
@@ -120,7 +120,7 @@ export function createTokenizer(files: TokenizerFiles, where = '.'): Tokenizer {
     const ids: (number | undefined)[] = inner.encode(text, { add_special_tokens: false }).ids;
     const missing = ids.indexOf(undefined);
     if (missing >= 0) {
-      const token = JSON.stringify(inner.encode(text, { add_special_tokens: false }).tokens[missing]);
+      const token = show(inner.encode(text, { add_special_tokens: false }).tokens[missing]);
       throw new Error(`${tokenizerFile}: expected ids for every text, got none for the token ${token}`);
     }
     return ids as number[];
@@ -226,7 +226,7 @@ function requireSpecialEnds({ tokenizer, config, endIds }: TokenizerFiles, { dec
   const ordinary = endIds?.find((id) => !special.has(id) && !['', named, '\uFFFD'].includes(decode([id])));
   if (ordinary === undefined) return;
   throw new Error(
-    `${where}: eos_token_id: expected a special token, such as ${JSON.stringify(named)} of tokenizer_config.json, got ` +
-      `${ordinary}, which is ${JSON.stringify(decode([ordinary]))}; is it the tokenizer of another model?`,
+    `${where}: eos_token_id: expected a special token, such as ${show(named)} of tokenizer_config.json, got ` +
+      `${ordinary}, which is ${show(decode([ordinary]))}; is it the tokenizer of another model?`,
   );
 }
