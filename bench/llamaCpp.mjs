@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { plainPrompt } from '@soft-tokens/datasets';
-import { loadModelDirectory } from '@soft-tokens/models';
+import { loadModelDirectory, resolveModel } from '@soft-tokens/models';
 import { useEngine } from '@soft-tokens/tensor';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -62,7 +62,7 @@ const questions = [
 ];
 
 await useEngine('native');
-const { model, tokenizer } = await loadModelDirectory(resolve(modelPath));
+const { model, tokenizer } = await loadModelDirectory(await resolveModel(modelPath));
 const llamaCpp = await openLlamaCpp(flags['llama-cpp'], resolve(ggufFile));
 
 let failed = false;

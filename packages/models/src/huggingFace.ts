@@ -24,8 +24,8 @@ export interface ModelDirectory {
   model: CausalLM;
   tokenizer: Tokenizer;
   /**
-   * The size of the embeddings that noise is measured in: from soft_tokens.json where the directory has one, so that it stays that of
-   * the model training started from; computed from the model otherwise. See `noiseScale`.
+   * The size of the embeddings that noise is measured in: from soft_tokens.json where the directory has one, so that it
+   * stays that of the model training started from; computed from the model otherwise. See `noiseScale`.
    */
   embeddingRms: number;
 }
@@ -76,9 +76,9 @@ const replaceable = (name: string) =>
   keepsake(name);
 
 /**
- * The model in a Hugging Face directory, config.json and model.safetensors or its shards, or in a GGUF file. Half-precision
- * weights are widened to float32, quantised ones dequantised. Of an adapter's directory: the model it belongs to, with the adapter on it (a `LoraModel`, of which
- * `dispose` frees both). Call `useEngine` first.
+ * The model in a Hugging Face directory, config.json and model.safetensors or its shards, or in a GGUF file.
+ * Half-precision weights are widened to float32, quantised ones dequantised. Of an adapter's directory: the model it
+ * belongs to, with the adapter on it (a `LoraModel`, of which `dispose` frees both). Call `useEngine` first.
  *
  * - `base`: where the model is that an adapter belongs to; found by `baseDirectory` unless given
  *
@@ -93,8 +93,8 @@ export async function loadModel(directory: string, { base, ...options }: Directo
 }
 
 /**
- * The parameters of the model in a directory or GGUF file, under their checkpoint names, with their shapes: what `loadModel` would
- * load, told by config.json and the headers of the weights.
+ * The parameters of the model in a directory or GGUF file, under their checkpoint names, with their shapes: what
+ * `loadModel` would load, told by config.json and the headers of the weights.
  *
  * @throws Error as `loadModel` does for what these files say.
  * @example (await modelParameters('Qwen2.5-0.5B')).get('model.norm.weight'); // [896]
@@ -125,8 +125,8 @@ async function openDirectory(directory: string): Promise<OpenModel> {
 }
 
 /**
- * The model and the tokenizer of a directory or GGUF file, checked to fit each other. An adapter has the tokenizer and the noise scale
- * of the model it belongs to.
+ * The model and the tokenizer of a directory or GGUF file, checked to fit each other. An adapter has the tokenizer and
+ * the noise scale of the model it belongs to.
  *
  * - `base`: as for `loadModel`
  *

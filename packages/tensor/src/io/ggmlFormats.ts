@@ -204,7 +204,8 @@ const minimumOf = (bytes: Uint8Array, at: number, sub: number) =>
 /**
  * Float32 values as Q8_0, a block for every 32 of them: d = max|x| / 127, q = x / d rounded, halves away from zero, all
  * of it in float32, and d narrowed to F16 only when stored: the roundings of `quantize_row_q8_0_ref` (ggml-quants.c).
- * Where 1/d overflows, and C leaves q undefined, q is 0, as JavaScript converts infinity. `first` is the element that `values` begin with.
+ * Where 1/d overflows, and C leaves q undefined, q is 0, as JavaScript converts infinity. `first` is the element that
+ * `values` begin with.
  *
  * @throws RangeError that begins with `where`, such as the function and the tensor, at a value that is not finite or
  * whose d is beyond F16.
