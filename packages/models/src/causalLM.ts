@@ -112,7 +112,10 @@ export async function loadCausalLM(
   const { tensors, path } = source;
   const plan = planOf(architecture, config, tensors, { configFile, missing: () => path });
   // The wasm engine copies what a tensor is made of at once; the others keep it, now or until its first use.
-  const staging = tf.getBackend() === 'wasm' ? Math.max(...[...plan.shapes.values()].map(sizeOf)) : 0;
+  const staging =
+    tf.getBackend() === 'wasm'
+      ? [...plan.shapes.values()].reduce((most, shape) => Math.max(most, sizeOf(shape)), 0)
+      : 0;
   if (!ignoreMemory) {
     const total = countOf(plan.shapes);
     const repeated = plan.repeated ? sizeOf(plan.shapes.get(EMBEDDING)!) : 0;

@@ -130,6 +130,8 @@ test('loadTokenizer reads the files of a directory, and names the one that is wr
     await expect(loadTokenizer(directory)).rejects.toThrow(
       'got 98, which is "b"; is it the tokenizer of another model',
     );
+    await write('generation_config.json', { eos_token_id: new Array(300_000).fill(98) });
+    await expect(loadTokenizer(directory)).rejects.toThrow('got 98'); // not that the stack has no room for them
     await write('generation_config.json', { eos_token_id: 'end' });
     await expect(loadTokenizer(directory)).rejects.toThrow('generation_config.json: eos_token_id');
     await write('generation_config.json', '{');

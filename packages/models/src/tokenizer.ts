@@ -202,12 +202,12 @@ export async function readTokenizerFiles(path: string): Promise<TokenizerFiles> 
 }
 
 async function readDirectory(directory: string): Promise<TokenizerFiles> {
-  const endIds: number[] = [];
+  let endIds: number[] = [];
   for (const name of ['config.json', 'generation_config.json']) {
     const file = join(directory, name);
     const parsed = endIdsConfig.safeParse((await readJson(file, { optional: true })) ?? {});
     if (!parsed.success) throw new Error(`${file}: eos_token_id: expected an id or a list of ids`);
-    endIds.push(...parsed.data.eos_token_id);
+    endIds = endIds.concat(parsed.data.eos_token_id);
   }
   return {
     tokenizer: await readJson(join(directory, 'tokenizer.json')),
