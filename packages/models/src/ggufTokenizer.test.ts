@@ -193,10 +193,12 @@ describe('written as GGUF', () => {
   });
 
   test('a chat template and further ends go along', () => {
-    const files = { ...byteFiles(), chatTemplate: 'x', endIds: [byteLevel.eos, 9] };
+    const files = { ...byteFiles(), chatTemplate: 'x', endIds: [byteLevel.eos, 9, 4] };
     const back = tokenizerToGguf(files, { vocabSize: 500 });
     expect(back.get('tokenizer.chat_template')).toEqual(text('x'));
     expect(back.get('tokenizer.ggml.eot_token_id')).toEqual(id(9));
+    expect(back.get('tokenizer.ggml.eom_token_id')).toEqual(id(4));
+    expect(tokenizerFromGguf(back).endIds).toEqual([byteLevel.eos, 9, 4]);
   });
 
   const edit = (files: ReturnType<typeof byteFiles>, tokenizer: object, model: object = {}) => ({

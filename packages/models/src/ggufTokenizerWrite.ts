@@ -207,10 +207,10 @@ function setSpecials(
   const eos = idOf(config.eos_token) ?? endIds[0];
   setId('bos', bosId);
   setId('eos', eos);
-  setId(
-    'eot',
-    endIds.find((id) => id !== eos),
-  );
+  // The ends of a turn and of a message: llama.cpp ends a text at either. GGUF has no place for more.
+  const [eot, eom] = endIds.filter((id) => id !== eos);
+  setId('eot', eot);
+  setId('eom', eom);
   setId('unknown', idOf(config.unk_token));
   setId('padding', idOf(config.pad_token));
   set('add_bos_token', { type: 'bool', value: bosId !== undefined && tokenizer.promptIds('a')[0] === bosId });
