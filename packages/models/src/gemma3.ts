@@ -20,6 +20,7 @@ import { shortestFloat32 } from './ggufModelKeys.js';
 import {
   attentionShapes,
   attentionWeights,
+  biased,
   decoderStack,
   gatedMlp,
   headNormShapes,
@@ -71,12 +72,10 @@ const PATTERN = 6;
 const LOCAL_THETA = 10_000;
 
 /** What llama.cpp scales queries for: the size of a head, but in the 27B model, which it tells by its 62 layers. */
-function queryScalar(config: { [key: string]: number }): number {
-  const { num_hidden_layers: layers, hidden_size: d, num_attention_heads: heads, head_dim: headDim } = config;
-  return layers === 62 ? d! / heads! : headDim!;
-}
+const queryScalar = ({ numLayers, hiddenSize, numHeads, headDim }: Sizes) =>
+  numLayers === 62 ? hiddenSize / numHeads : headDim;
 
-const biased = ({ attentionBias }: Gemma3Config) => (attentionBias ? (['q', 'k', 'v', 'o'] as const) : []);
+type Sizes = Pick<DecoderConfig, 'numLayers' | 'hiddenSize' | 'numHeads' | 'headDim'>;
 
 /**
  * Gemma 3: scaled embeddings, RMS norms before and after each part and of each query and key, layers that see few
@@ -97,17 +96,23 @@ export const gemma3: Architecture<Gemma3Config> = {
     readConfig(keys, common) {
       const window = 'attention.sliding_window';
       const local = keys.number('rope.freq_base_swa');
+      const sizes = common as Record<string, number>;
       return {
         hidden_activation: 'gelu_pytorch_tanh',
         sliding_window: keys.required(window, keys.count(window)),
         rope_local_base_freq: local === undefined ? LOCAL_THETA : shortestFloat32(local),
-        query_pre_attn_scalar: queryScalar(common as { [key: string]: number }),
+        query_pre_attn_scalar: queryScalar({
+          numLayers: sizes.num_hidden_layers!,
+          hiddenSize: sizes.hidden_size!,
+          numHeads: sizes.num_attention_heads!,
+          headDim: sizes.head_dim!,
+        }),
       };
     },
     writeKeys(config) {
       const wrong = (key: string, expected: string, got: unknown) =>
         new Error(`saveGguf: ${key}: expected ${expected}, as llama.cpp computes Gemma 3, got ${got}; export it as hf`);
-      const { numLayers, layerAttention = [], attentionScale, headDim, hiddenSize, numHeads } = config;
+      const { layerAttention = [], attentionScale } = config;
       const isFull = layerAttention.map(({ slidingWindow }) => slidingWindow === undefined);
       const odd = isFull.findIndex((full, index) => full !== ((index + 1) % PATTERN === 0));
       if (odd >= 0)
@@ -120,12 +125,7 @@ export const gemma3: Architecture<Gemma3Config> = {
       if (sliding.ropeTheta !== LOCAL_THETA || sliding.ropeScaling) {
         throw wrong('rope_local_base_freq', `${LOCAL_THETA} without scaling`, sliding.ropeTheta);
       }
-      const scalar = queryScalar({
-        num_hidden_layers: numLayers,
-        hidden_size: hiddenSize,
-        num_attention_heads: numHeads,
-        head_dim: headDim,
-      });
+      const scalar = queryScalar(config);
       if (Math.abs(attentionScale! * Math.sqrt(scalar) - 1) > 1e-6) {
         throw wrong('query_pre_attn_scalar', `${scalar}`, attentionScale! ** -2);
       }

@@ -75,6 +75,10 @@ export interface AttentionWeights {
 type Letter = 'q' | 'k' | 'v' | 'o';
 const LETTERS: readonly Letter[] = ['q', 'k', 'v', 'o'];
 
+/** The projections that add a bias where a configuration has one switch for all of them. */
+export const biased = ({ attentionBias }: { attentionBias: boolean }): readonly Letter[] =>
+  attentionBias ? LETTERS : [];
+
 /** The four projections stored under `name`, of which those in `biased` add a bias. */
 export function attentionWeights(weight: Weights, name: string, biased: readonly Letter[] = []): AttentionWeights {
   const [q, k, v, o] = LETTERS.map((letter) => projection(weight, `${name}.${letter}_proj`, biased.includes(letter)));

@@ -7,6 +7,7 @@ import { type DecoderConfig, decoderConfig, decoderKeys, only, readConfig } from
 import {
   attentionShapes,
   attentionWeights,
+  biased,
   decoderStack,
   gatedMlp,
   mlpShapes,
@@ -23,8 +24,6 @@ export interface LlamaConfig extends DecoderConfig {
 }
 
 const keys = { ...decoderKeys, attention_bias: z.boolean().nullish(), mlp_bias: only(false) };
-
-const biased = ({ attentionBias }: LlamaConfig) => (attentionBias ? (['q', 'k', 'v', 'o'] as const) : []);
 
 /** Llama: RMS norm before each part, rotary positions, grouped-query attention, gated MLP. */
 export const llama: Architecture<LlamaConfig> = {

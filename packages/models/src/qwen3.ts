@@ -7,6 +7,7 @@ import { requireUnbiased } from './ggufLayout.js';
 import {
   attentionShapes,
   attentionWeights,
+  biased,
   decoderStack,
   gatedMlp,
   headNormShapes,
@@ -26,8 +27,6 @@ export interface Qwen3Config extends DecoderConfig {
 }
 
 const keys = { ...qwenKeys, attention_bias: z.boolean().nullish() };
-
-const biased = ({ attentionBias }: Qwen3Config) => (attentionBias ? (['q', 'k', 'v', 'o'] as const) : []);
 
 /** Qwen3: as Llama, with an RMS norm of each query and each key before they are turned. */
 export const qwen3: Architecture<Qwen3Config> = {
