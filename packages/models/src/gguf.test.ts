@@ -304,6 +304,9 @@ describe('from outside', () => {
     const factors = { shape: [2], type: 'F32', values: Float32Array.of(1, 8) } as const;
     await writeGguf(at('heads.gguf'), { metadata, tensors: { ...tensors, 'rope_freqs.weight': factors } });
     await expect(loadModel(at('heads.gguf'))).rejects.toThrow('heads.gguf: rope_freqs.weight: expected the factors of');
+    const many = { ...factors, shape: [30_000], values: new Float32Array(30_000) };
+    await writeGguf(at('heads.gguf'), { metadata, tensors: { ...tensors, 'rope_freqs.weight': many } });
+    await expect(loadModel(at('heads.gguf'))).rejects.toThrow("the factors of a head's frequencies, got [30000]");
   });
 
   test('a file that is cut, and one that is none', async () => {

@@ -18,6 +18,9 @@ import { LM_HEAD, type WeightSource } from './weightSource.js';
 /** The number formats matrices can be exported to GGUF in. Norms and biases stay F32. */
 export type GgufWeightType = keyof typeof fileTypes;
 
+/** They are read before it is known whether there is memory for the model: a float for each two rows of a head. */
+const MOST_FACTOR_BYTES = 100_000;
+
 /** A GGUF file that a model can be made of. */
 export interface GgufCheckpoint {
   architecture: Architecture;
@@ -46,10 +49,16 @@ export async function openGgufCheckpoint(file: string): Promise<GgufCheckpoint> 
   if (embedding?.shape.length !== 2) {
     throw new Error(`${file}: token_embd.weight: expected a matrix, got ${embedding ? 'another tensor' : 'none'}`);
   }
+  const factors = infos.get(ROPE_FACTORS);
+  if (factors && !(factors.bytes <= MOST_FACTOR_BYTES)) {
+    throw new Error(
+      `${file}: ${ROPE_FACTORS}: expected the factors of a head's frequencies, got ${show(factors.shape)}`,
+    );
+  }
   const config = configFromGguf(architecture, keys, {
     has: (name) => infos.has(name),
     vocabSize: embedding.shape[0]!,
-    ropeFactors: infos.has(ROPE_FACTORS) ? await read(ROPE_FACTORS) : undefined,
+    ropeFactors: factors && (await read(ROPE_FACTORS)),
   });
   const settings = architecture.parseConfig(config, file);
 
