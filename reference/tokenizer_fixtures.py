@@ -2,7 +2,7 @@
 
     python3 reference/tokenizer_fixtures.py SMOLLM2.gguf NODE_LLAMA_CPP
 
-Writes packages/models/src/__fixtures__/tokenizers/:
+Writes packages/models/src/test/__fixtures__/tokenizers/:
 
 - texts.json: the hard texts. The random ones hold characters of Unicode 14 only: what is newer, engines class by their
   own version of Unicode.
@@ -38,7 +38,7 @@ from transformers.utils.chat_template_utils import _compile_jinja_template
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODELS = os.path.join(ROOT, "packages", "models")
-OUT = os.path.join(MODELS, "src", "__fixtures__", "tokenizers")
+OUT = os.path.join(MODELS, "src", "test", "__fixtures__", "tokenizers")
 
 HARD = [
     "Hello, world! Don't they'LL we'Ve I'M 'S 'ſt it'ſ",

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import type { ChatMessage } from '../chatTemplate.js';
 
 const read = <T>(name: string) =>
-  JSON.parse(readFileSync(new URL(`../__fixtures__/tokenizers/${name}.json`, import.meta.url), 'utf8')) as T;
+  JSON.parse(readFileSync(new URL(`./__fixtures__/tokenizers/${name}.json`, import.meta.url), 'utf8')) as T;
 
 export interface NativeIds {
   ids: number[][];
