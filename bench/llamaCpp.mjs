@@ -1,11 +1,14 @@
 // A model of ours against llama.cpp with a GGUF file: ids of prompts, greedy text, the likelihood of a fixed text.
 //
 //   npm install --prefix DIRECTORY node-llama-cpp@3.22.1
-//   node bench/llamaCpp.mjs MODEL FILE.gguf --llama-cpp DIRECTORY [--tokens 64] [--tolerance 0.05]
+//   node bench/llamaCpp.mjs MODEL FILE.gguf --llama-cpp DIRECTORY [--tokens 64] [--same-values F32.gguf] [--tolerance 0.02]
 //
-// MODEL is what every command takes: a directory, a cached name or a .gguf file, FILE itself included. Where greedy
-// texts part, the two tokens' log-probabilities are compared on both sides: rounding may turn a near-tie, nothing more.
-// Exit code 1 where ids differ, or where texts part by more than the tolerance, in nats.
+// MODEL is a model directory or a .gguf file, FILE itself included. Where greedy texts part, the two tokens'
+// log-probabilities are compared on both sides: rounding may turn a near-tie, nothing more. llama.cpp rounds what it
+// multiplies quantised weights with to 8 bits; how much that is of the difference tells --same-values: a file with FILE's
+// values written out in F32 (`soft-tokens export FILE.gguf --format gguf --dtype F32`), with which it does not. Exit code 1
+// where ids differ, or where texts part by more than the tolerance, in nats, from what llama.cpp gives for FILE or, where
+// given, for the same values in F32.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -23,13 +26,14 @@ const { values: flags, positionals } = parseArgs({
   options: {
     'llama-cpp': { type: 'string' },
     tokens: { type: 'string', default: '64' },
-    tolerance: { type: 'string', default: '0.05' },
+    'same-values': { type: 'string' },
+    tolerance: { type: 'string', default: '0.02' },
   },
 });
 const [modelPath, ggufFile] = positionals;
 if (!ggufFile || !flags['llama-cpp']) {
   console.error(
-    'usage: node bench/llamaCpp.mjs MODEL FILE.gguf --llama-cpp DIRECTORY [--tokens 64] [--tolerance 0.05]',
+    'usage: node bench/llamaCpp.mjs MODEL FILE.gguf --llama-cpp DIRECTORY [--tokens 64] [--same-values F32.gguf]',
   );
   process.exit(2);
 }
@@ -64,8 +68,10 @@ const questions = [
 await useEngine('native');
 const { model, tokenizer } = await loadModelDirectory(await resolveModel(modelPath));
 const llamaCpp = await openLlamaCpp(flags['llama-cpp'], resolve(ggufFile));
+const sameValues = flags['same-values'] && (await openLlamaCpp(flags['llama-cpp'], resolve(flags['same-values'])));
 
 let failed = false;
+let furthest = 0;
 const ours = questions.map(greedy);
 console.error(`${ours.length} prompts completed here`);
 let same = 0;
@@ -87,22 +93,33 @@ for (const { prompt, promptIds, ids } of ours) {
   const prefix = [...promptIds, ...ids.slice(0, parts)];
   const pair = [ids[parts], theirs[parts]];
   const [our, their] = [gap(logProbs(prefix), pair), gap(await llamaCpp.logProbs(prefix), pair)];
-  const within = Math.abs(our - their) <= tolerance;
+  const values = sameValues && gap(await sameValues.logProbs(prefix), pair);
+  const apart = Math.abs(our - (values ?? their));
+  const within = apart <= tolerance;
   failed ||= !within;
+  furthest = Math.max(furthest, apart);
   const [a, b] = pair.map((id) => JSON.stringify(tokenizer.decode([id])));
   console.log(
     `parts at token ${parts}: log p(${a}) - log p(${b}) is ${our.toFixed(4)} here, ${their.toFixed(4)} in llama.cpp` +
+      `${values === undefined ? '' : `, ${values.toFixed(4)} there with the same values in F32`}` +
       `${within ? '' : ': MORE THAN THE TOLERANCE'}`,
   );
 }
-console.log(`greedy: ${same} of ${questions.length} prompts give the same ${tokens} tokens`);
+console.log(
+  `greedy: ${same} of ${questions.length} prompts give the same ${tokens} tokens; the others part by at most ${furthest.toFixed(4)} nats`,
+);
 
 const ids = tokenizer.promptIds(text);
 const [our, their] = [likelihood(ids), await llamaCpp.likelihood(ids)];
 console.log(`likelihood of texts/alice.txt, ${ids.length} tokens, each but the first: nats a token and perplexity`);
 console.log(`  here       ${our.toFixed(5)}  ${Math.exp(our).toFixed(4)}`);
 console.log(`  llama.cpp  ${their.toFixed(5)}  ${Math.exp(their).toFixed(4)}`);
+if (sameValues) {
+  const nats = await sameValues.likelihood(ids);
+  console.log(`  llama.cpp  ${nats.toFixed(5)}  ${Math.exp(nats).toFixed(4)}  with the same values in F32`);
+}
 await llamaCpp.dispose();
+await sameValues?.dispose();
 process.exit(failed ? 1 : 0);
 
 /** What `soft-tokens generate` gives for a question: the exact ids of prompt and thought. */
