@@ -40,7 +40,7 @@ test('the tiny model is small, solves a part of the problems, and noise takes li
   await useEngine('wasm');
   const subject = await loadModelDirectory(tiny);
   const data = { kind: 'arithmetic', levels: [1, 2], train: 0, validation: 0, test: 100, seed: 2 } as const;
-  const questions = problemsOf({ ...data, levels: [...data.levels] }, 'test').map((problem) =>
+  const questions = (await problemsOf({ ...data, levels: [...data.levels] }, 'test')).map((problem) =>
     toQuestion(problem, 'plain', subject.tokenizer),
   );
   const accuracy = async (setting: SettingName) => {

@@ -44,9 +44,10 @@ export async function runTraining(
   // What is wrong with the input is better known before a folder is made or any process starts.
   const shapes = await checkModel(config.model);
   checkLora(config, shapes);
-  const count = (split: Split) => problemsOf(config.data, split).length;
-  count('train');
-  const counts = { validation: count('validation'), test: config.evaluate ? count('test') : 0 };
+  // Validation is a part of the training file: what is wrong there has been said.
+  const count = async (split: Split, note?: Io['note']) => (await problemsOf(config.data, split, note)).length;
+  await count('train', io.note);
+  const counts = { validation: await count('validation'), test: config.evaluate ? await count('test', io.note) : 0 };
   const engine = await startEngine(config.engine);
   const size = await trainingSize(config, shapes);
   requireRoom(config, size, run);

@@ -53,7 +53,7 @@ export async function runSft(
   run: { directory: string; overwrite: boolean },
 ): Promise<SftResult> {
   const engine = await startEngine(config.engine);
-  const start = await startingPoint(config); // what is wrong with the input is better known before a folder is made
+  const start = await startingPoint(io, config); // what is wrong with the input is better known before a folder is made
   const command = ['soft-tokens', ...process.argv.slice(2)];
   try {
     const folder = await openRunFolder({ ...run, config, command, engine });
@@ -92,8 +92,8 @@ interface StartingPoint {
   demonstrations: Demonstration[];
 }
 
-async function startingPoint(config: SftConfig): Promise<StartingPoint> {
-  const problems = problemsOf(config.data, 'train');
+async function startingPoint(io: Io, config: SftConfig): Promise<StartingPoint> {
+  const problems = await problemsOf(config.data, 'train', io.note);
   const { subject, from } = await startingModel(config);
   try {
     const demonstrations = problems.map((problem) => toDemonstration(problem, config.prompt, subject.tokenizer));

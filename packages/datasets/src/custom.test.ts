@@ -1,54 +1,62 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { parquetWriteBuffer } from 'hyparquet-writer';
+import { describe, expect, test } from 'vitest';
 import { readQuestions } from './custom.js';
-
-const folder = mkdtempSync(join(tmpdir(), 'custom-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function file(...rows: unknown[]): string {
-  writeFileSync(join(folder, 'mine.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
-  return join(folder, 'mine.jsonl');
-}
+import { file, rowsFile } from './test/files.js';
 
 const fields = { question: 'problem', answer: 'answer' };
 
 describe('readQuestions', () => {
-  test('takes the named fields, numbers as their shortest text', () => {
-    const path = file({ problem: 'What is x?', answer: 36.0, url: 'ignored' }, { problem: 'And y?', answer: '1/2' });
-    expect(readQuestions(path, fields)).toEqual([
-      { id: 'mine/1', question: 'What is x?', answer: '36' },
-      { id: 'mine/2', question: 'And y?', answer: '1/2' },
+  test('takes the named fields, numbers as their shortest text', async () => {
+    const path = rowsFile(
+      { problem: 'What is x?', answer: 36.0, url: 'ignored' },
+      { problem: 'And y?', answer: '1/2' },
+    );
+    expect(await readQuestions(path, fields)).toEqual([
+      { id: 'rows/1', question: 'What is x?', answer: '36' },
+      { id: 'rows/2', question: 'And y?', answer: '1/2' },
     ]);
   });
 
-  test('ids and solutions', () => {
-    const path = file({ n: 7, problem: 'q', answer: '1', work: ' s' });
-    expect(readQuestions(path, { ...fields, id: 'n', solution: 'work' })).toEqual([
+  test('Parquet needs no more than a path and two field names', async () => {
+    const columnData = [
+      { name: 'problem', data: ['What is x?', 'And y?'] },
+      { name: 'answer', data: [36, 0.5], type: 'DOUBLE' as const },
+    ];
+    const path = file('mine.parquet', new Uint8Array(parquetWriteBuffer({ columnData })));
+    expect(await readQuestions(path, fields)).toEqual([
+      { id: 'mine/1', question: 'What is x?', answer: '36' },
+      { id: 'mine/2', question: 'And y?', answer: '0.5' },
+    ]);
+  });
+
+  test('ids and solutions', async () => {
+    const path = rowsFile({ n: 7, problem: 'q', answer: '1', work: ' s' });
+    expect(await readQuestions(path, { ...fields, id: 'n', solution: 'work' })).toEqual([
       { id: '7', question: 'q', answer: '1', solution: ' s' },
     ]);
   });
 
   test.each([
-    [{ question: 'q', answer: '1' }, /mine\.jsonl:2: expected a field "problem", got the fields: question, answer/],
+    [{ question: 'q', answer: '1' }, /rows\.jsonl:2: expected a field "problem", got the fields: question, answer/],
     [{}, /got the fields: none/],
     [{ problem: 5, answer: '1' }, /:2: expected "problem" to hold text, got 5/],
     [{ problem: 'q', answer: ' ' }, /:2: expected "answer" to hold text or a number, got " "/],
     [{ problem: 'q', answer: null }, /got null/],
     [['q'], /:2: the row: /],
-  ])('%j is an error', (row, message) => {
-    const path = file({ problem: 'q', answer: '1' }, row);
-    expect(() => readQuestions(path, fields)).toThrow(message);
+  ])('%j is an error', async (row, message) => {
+    const path = rowsFile({ problem: 'q', answer: '1' }, row);
+    await expect(readQuestions(path, fields)).rejects.toThrow(message);
   });
 
-  test('a field that only objects in general have is missing', () => {
-    expect(() => readQuestions(file({ answer: '1' }), { ...fields, question: 'toString' })).toThrow('expected a field');
+  test('a field that only objects in general have is missing', async () => {
+    await expect(readQuestions(rowsFile({ answer: '1' }), { ...fields, question: 'toString' })).rejects.toThrow(
+      'expected a field',
+    );
   });
 
-  test('two rows with one id are an error', () => {
-    const path = file({ problem: 'q', answer: '1', n: 'a' }, { problem: 'r', answer: '2', n: 'a' });
-    expect(() => readQuestions(path, { ...fields, id: 'n' })).toThrow(
+  test('two rows with one id are an error', async () => {
+    const path = rowsFile({ problem: 'q', answer: '1', n: 'a' }, { problem: 'r', answer: '2', n: 'a' });
+    await expect(readQuestions(path, { ...fields, id: 'n' })).rejects.toThrow(
       ':2: expected ids that differ, got "a", as on line 1',
     );
   });

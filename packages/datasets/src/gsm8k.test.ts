@@ -1,25 +1,15 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readGsm8k } from './gsm8k.js';
 import { splitSolution } from './solution.js';
+import { file, fixture as fixtureFile, wholeSet } from './test/files.js';
 
-const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const fixture = here('./__fixtures__/gsm8k.jsonl');
-const folder = mkdtempSync(join(tmpdir(), 'gsm8k-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function file(name: string, content: string | Buffer): string {
-  writeFileSync(join(folder, name), content);
-  return join(folder, name);
-}
+const fixture = fixtureFile('gsm8k.jsonl');
 
 describe('readGsm8k', () => {
-  test('golden: a real row', () => {
-    expect(readGsm8k(fixture)[1]).toEqual({
+  test('golden: a real row', async () => {
+    expect((await readGsm8k(fixture))[1]).toEqual({
       id: 'gsm8k/gsm8k/2',
       question: 'What is fifteen more than a quarter of 48?',
       answer: '27',
@@ -27,18 +17,18 @@ describe('readGsm8k', () => {
     });
   });
 
-  test('answers lose separators, keep signs', () => {
-    expect(readGsm8k(fixture).map(({ answer }) => answer)).toEqual(['72', '27', '8', '18', '109200000', '-47']);
+  test('answers lose separators, keep signs', async () => {
+    expect((await readGsm8k(fixture)).map(({ answer }) => answer)).toEqual(['72', '27', '8', '18', '109200000', '-47']);
   });
 
-  test('gzip gives the same', () => {
+  test('gzip gives the same', async () => {
     const packed = file('gsm8k.jsonl', gzipSync(readFileSync(fixture)));
-    expect(readGsm8k(packed)).toEqual(readGsm8k(fixture));
+    expect(await readGsm8k(packed)).toEqual(await readGsm8k(fixture));
   });
 
-  test('a row that is only an answer', () => {
+  test('a row that is only an answer', async () => {
     const path = file('bare.jsonl', '{"question":"1+1?","answer":"#### 2"}');
-    expect(readGsm8k(path)[0]!.solution).toBe(' The final answer is: \\boxed{2}');
+    expect((await readGsm8k(path))[0]!.solution).toBe(' The final answer is: \\boxed{2}');
   });
 
   test.each([
@@ -52,14 +42,14 @@ describe('readGsm8k', () => {
     ['no-answer.jsonl', '{"question":"1+1?"}', /:1: answer: /],
     ['empty-question.jsonl', '{"question":"","answer":"#### 2"}', /:1: question: /],
     ['not-json.jsonl', 'question,answer', /:1: expected a JSON value/],
-  ])('%s is an error', (name, content, message) => {
-    expect(() => readGsm8k(file(name, content))).toThrow(message);
+  ])('%s is an error', async (name, content, message) => {
+    await expect(readGsm8k(file(name, content))).rejects.toThrow(message);
   });
 });
 
-const train = here('../../../../shared/data/gsm8k/train.jsonl.gz');
-test.skipIf(!existsSync(train))(`the whole training set (skipped where ../shared/data/gsm8k is absent)`, () => {
-  const problems = readGsm8k(train);
+const train = wholeSet('gsm8k/train.jsonl.gz');
+test.skipIf(train.absent)('the whole training set (skipped where ../shared/data is absent)', async () => {
+  const problems = await readGsm8k(train.path);
   expect(problems).toHaveLength(7473);
   expect(problems[2348]!.id).toBe('gsm8k/train/2349');
   for (const { answer, solution } of problems) {

@@ -8,36 +8,42 @@
 //
 // The answer is what follows the last `####`, its commas removed, as in the official
 // grade_school_math/dataset.py (`#### (\-?[0-9\.\,]+)`). `<<48/4=12>>` are calculator marks, not text.
+//
+// Split: train and test are files; validation is held out of train.
 import { z } from 'zod';
-import { readJsonLines, stemOf } from './jsonl.js';
 import type { Problem } from './problem.js';
+import { fileId, RowError, readItems, type Tolerance, text } from './rows.js';
+import { taughtSolution } from './solution.js';
 
-const row = z.object({ question: z.string().min(1), answer: z.string() });
+const row = z.object({ question: text, answer: z.string() });
 
 const answerLine = /^(?<worked>.*)####\s*(?<answer>-?\d[\d,]*(?:\.\d+)?)\s*$/s;
 const calculatorMark = /<<[^<>]*>>/g;
 
 /**
- * Reads GSM8K in its original format, JSON lines, plain or gzip.
+ * Reads GSM8K in its original format, or as Parquet.
  *
  * The answer loses its thousands separators. The solution is the worked text without calculator marks, brought into
  * the format of `splitSolution`: ` A quarter of 48 is 48/4=12.\n... The final answer is: \boxed{27}`. Ids are the
  * file's name and line, `gsm8k/train/2349`.
  *
- * Throws Error as `readJsonLines`, and with path:line for a row without `####` and a number after it.
- *
- * @example readGsm8k('train.jsonl.gz')[2348]?.answer // '27'
+ * @throws Error as `readRows`; a row without `####` and a number after it is malformed.
+ * @example (await readGsm8k('train.jsonl.gz'))[2348]?.answer // '27'
  */
-export function readGsm8k(path: string): Problem[] {
-  return readJsonLines(path, row).map(({ line, value: { question, answer: text } }) => {
-    const groups = answerLine.exec(text)?.groups;
-    if (!groups) {
-      const got = JSON.stringify(text.slice(-40));
-      throw new Error(`${path}:${line}: expected an answer that ends in "#### " and a number, got ${got}`);
-    }
-    const answer = groups.answer!.replaceAll(',', '');
-    const worked = groups.worked!.replace(calculatorMark, '').trim();
-    const solution = `${worked && ` ${worked}`} The final answer is: \\boxed{${answer}}`;
-    return { id: `gsm8k/${stemOf(path)}/${line}`, question, answer, solution };
-  });
+export function readGsm8k(path: string, tolerance?: Tolerance): Promise<Problem[]> {
+  return readItems(
+    path,
+    row,
+    ({ question, answer: content }, line) => {
+      const groups = answerLine.exec(content)?.groups;
+      if (!groups) {
+        const got = JSON.stringify(content.slice(-40));
+        throw new RowError(`expected an answer that ends in "#### " and a number, got ${got}`);
+      }
+      const answer = groups.answer!.replaceAll(',', '');
+      const solution = taughtSolution(groups.worked!.replace(calculatorMark, ''), answer);
+      return { id: fileId('gsm8k', path, line), question, answer, ...(solution !== undefined && { solution }) };
+    },
+    tolerance,
+  );
 }

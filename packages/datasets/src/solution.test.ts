@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { arithmetic } from './arithmetic.js';
 import { prefill } from './prompts.js';
-import { splitSolution } from './solution.js';
+import { lastBox, splitSolution, taughtSolution } from './solution.js';
 
 describe('splitSolution', () => {
   test('by hand', () => {
@@ -42,5 +42,31 @@ describe('splitSolution', () => {
     ['', 'no stop phrase'],
   ])('%j: %s', (solution, message) => {
     expect(() => splitSolution(solution)).toThrow(message);
+  });
+});
+
+describe('lastBox', () => {
+  test.each([
+    ['so \\boxed{1}, no, \\boxed{\\frac{1}{2}}.', '\\frac{1}{2}'],
+    ['$\\boxed {17}.$', '17'],
+    ['is $\\boxed 2$ apples', '2'],
+    ['is $\\boxed 2', '2'],
+    ['\\boxed{\\left\\{1\\right\\}}', '\\left\\{1\\right\\}'],
+    ['\\boxed{ 5 }', '5'],
+    ['\\boxed{1} and \\boxed{}', undefined],
+    ['\\boxed{1} and \\boxed{2', undefined],
+    ['5', undefined],
+  ])('%s', (worked, expected) => expect(lastBox(worked)).toBe(expected));
+});
+
+describe('taughtSolution', () => {
+  test('splits into what it was made of', () => {
+    expect(taughtSolution(' 7+5=12.\n', '12')).toBe(' 7+5=12. The final answer is: \\boxed{12}');
+    expect(taughtSolution('', '12')).toBe(' The final answer is: \\boxed{12}');
+    expect(splitSolution(taughtSolution('a', '\\frac{1}{2}')!).answer).toBe('\\frac{1}{2}}');
+  });
+
+  test('none where generation would stop inside', () => {
+    expect(taughtSolution('The final answer is: 3.', '3')).toBeUndefined();
   });
 });

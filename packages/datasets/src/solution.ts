@@ -9,7 +9,7 @@ export interface SplitSolution {
 }
 
 /** Where the brace closes that is open before `from`; -1 if nowhere. `\{` and `\}` are characters. */
-function closingBrace(text: string, from: number): number {
+export function closingBrace(text: string, from: number): number {
   let depth = 1;
   for (let i = from; i < text.length; i++) {
     if (text[i] === '\\') i++;
@@ -43,4 +43,27 @@ export function splitSolution(solution: string): SplitSolution {
   if (end < 0) return fail('a box that is never closed');
   if (end < box.length - 1) return fail('text after the box');
   return { thought: before + stopPhrase, answer: box.slice(prefill.stopped.length) };
+}
+
+/** A worked text in the format of `splitSolution`; undefined when generation would stop inside it. */
+export function taughtSolution(worked: string, answer: string): string | undefined {
+  const thought = worked.trim();
+  return thought.includes(stopPhrase) ? undefined : `${thought && ` ${thought}`} ${prefill.capped}${answer}}`;
+}
+
+const boxStart = /\\boxed\s*(?<brace>\{?)/g;
+
+/**
+ * What the last `\boxed{...}` of a worked text holds, or undefined where there is none or it never closes. `\boxed 2`
+ * holds what follows it up to the end of its formula.
+ *
+ * For worked texts of a data set, as the official code of MATH finds its answers (`last_boxed_only_string` of
+ * https://github.com/hendrycks/math, modeling/math_equivalence.py and dataset/util.py).
+ */
+export function lastBox(worked: string): string | undefined {
+  const start = [...worked.matchAll(boxStart)].at(-1);
+  if (!start) return undefined;
+  const from = start.index + start[0].length;
+  const end = start.groups!.brace ? closingBrace(worked, from) : worked.slice(from).search(/\$|$/) + from;
+  return end < 0 ? undefined : worked.slice(from, end).trim() || undefined;
 }

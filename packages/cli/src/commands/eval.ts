@@ -70,7 +70,7 @@ export function evalCommand(io: Io): Command {
       const engine = await startEngine(config.engine);
       const subject = await loadModelDirectory(path);
       const limit = flags.limit ?? config.evaluate.questions;
-      const questions = problemsOf(config.data, flags.split)
+      const questions = (await problemsOf(config.data, flags.split, io.note))
         .slice(0, limit)
         .map((problem) => toQuestion(problem, config.prompt, subject.tokenizer));
       const caps = config.evaluate.caps ?? config.caps;

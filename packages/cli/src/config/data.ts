@@ -1,22 +1,42 @@
 // The data section of a recipe to problems, and problems to what the trainer takes.
 import {
   arithmetic,
+  describeMalformed,
   holdOut,
   type Problem,
   prefill,
   promptTemplates,
+  readAime,
+  readAmc,
+  readDeepscaler,
   readGsm8k,
+  readMath,
+  readMath500,
+  readOlympiadbench,
   readQuestions,
   type Split,
   splitSolution,
   stopPhrase,
+  type Tolerance,
 } from '@soft-tokens/datasets';
 import { verify } from '@soft-tokens/metrics';
 import type { Tokenizer } from '@soft-tokens/models';
 import { type Demonstration, demonstration, type Question } from '@soft-tokens/rl';
-import { match } from 'ts-pattern';
+import { match, P } from 'ts-pattern';
 import { CliError, usageError } from '../errors.js';
-import type { DataConfig, PromptKind } from './recipe.js';
+import { type DataConfig, fileSets, type PromptKind } from './recipe.js';
+
+type Reader = (path: string, tolerance: Tolerance) => Promise<Problem[]>;
+
+const readers: Record<(typeof fileSets)[number], Reader> = {
+  gsm8k: readGsm8k,
+  math: readMath,
+  math500: readMath500,
+  deepscaler: readDeepscaler,
+  olympiadbench: readOlympiadbench,
+  aime: readAime,
+  amc: readAmc,
+};
 
 /**
  * The problems of one split.
@@ -24,20 +44,27 @@ import type { DataConfig, PromptKind } from './recipe.js';
  * Generated sets make every split themselves; sets in files have a training file, of which validation is held out by a
  * hash of ids, and a test file.
  *
+ * `note` is told of malformed rows that are left out, as far as `maxMalformed` allows. A run tells them once, before it
+ * starts; its processes, which read the same files again, do not.
+ *
  * @throws CliError (exit code 2) when the section names no file for the split, or the split is empty; Error naming
  * file:line for data that is not what it should be.
- * @example problemsOf({ kind: 'arithmetic', levels: [2], train: 10, validation: 5, test: 5, seed: 1 }, 'test');
+ * @example await problemsOf({ kind: 'arithmetic', levels: [2], train: 10, validation: 5, test: 5, seed: 1 }, 'test');
  */
-export function problemsOf(data: DataConfig, split: Split): Problem[] {
-  const problems = match(data)
+export async function problemsOf(
+  data: DataConfig,
+  split: Split,
+  note: (text: string) => void = () => {},
+): Promise<Problem[]> {
+  const problems = await match(data)
     .with({ kind: 'arithmetic' }, ({ levels, seed, ...counts }) =>
       arithmetic({ split, count: counts[split], seed, levels }),
     )
-    .with({ kind: 'gsm8k' }, (config) => fileSplit(config, split, readGsm8k))
+    .with({ kind: P.union(...fileSets) }, (config) => fileSplit(config, split, readers[config.kind], note))
     .with({ kind: 'questions' }, ({ fields, ...config }) => {
       const { question, answer, id, solution } = fields;
       const names = { question, answer, ...(id && { id }), ...(solution && { solution }) };
-      return fileSplit(config, split, (path) => readQuestions(path, names));
+      return fileSplit(config, split, (path, tolerance) => readQuestions(path, names, tolerance), note);
     })
     .exhaustive();
   if (problems.length === 0)
@@ -50,14 +77,23 @@ interface FileConfig {
   test?: string | undefined;
   validation: number;
   limit?: number | undefined;
+  maxMalformed?: number | undefined;
   seed: number;
 }
 
-function fileSplit(config: FileConfig, split: Split, read: (path: string) => Problem[]): Problem[] {
+async function fileSplit(
+  config: FileConfig,
+  split: Split,
+  read: Reader,
+  note: (text: string) => void,
+): Promise<Problem[]> {
   const key = split === 'test' ? 'test' : 'train';
   const path = config[key];
   if (path === undefined) throw usageError(`data.${key}: expected a file, got none; give --set data.${key}=FILE`);
-  const problems = read(path).slice(0, config.limit);
+  const { maxMalformed = 0 } = config;
+  const onMalformed: Tolerance['onMalformed'] = (rows) =>
+    note(`${path}: ${rows.length} malformed rows left out:\n  ${describeMalformed(rows)}\n`);
+  const problems = (await read(path, { maxMalformed, onMalformed })).slice(0, config.limit);
   for (const problem of problems) checkAnswer(problem, path);
   if (key === 'test') return problems;
   if (config.validation >= problems.length) {

@@ -132,8 +132,8 @@ function describeIssue(document: ConfigDocument, schema: z.ZodType, issue: z.cor
 
 function expectation(schema: z.ZodType, issue: z.core.$ZodIssue): string {
   if (issue.code === 'invalid_union') {
-    const options = branchesAt(schema, issue.path).flatMap(({ const: value }) =>
-      value === undefined ? [] : [String(value)],
+    const options = branchesAt(schema, issue.path).flatMap(
+      ({ const: value, enum: values }) => values ?? (value === undefined ? [] : [value]),
     );
     return options.length > 0 ? `expected one of ${options.join(', ')}` : issue.message;
   }
@@ -169,6 +169,7 @@ interface Shape {
   anyOf?: Shape[];
   oneOf?: Shape[];
   const?: unknown;
+  enum?: unknown[];
 }
 
 /** The alternatives a schema allows at a path. JSON Schema is simpler to walk than zod's own types. */

@@ -67,7 +67,7 @@ test('a wrong value is an error with its place, what was expected and what it is
   );
   expect(await problem(good.replace('samples: 4', 'samples: 1'))).toMatch(/:6:1: samples: expected >=2, got 1$/);
   expect(await problem(good.replace('arithmetic', 'algebra'))).toMatch(
-    /:3:9: data\.kind: expected one of arithmetic, gsm8k, questions, got "algebra"$/,
+    /:3:9: data\.kind: expected one of arithmetic, gsm8k, math, .*, amc, questions, got "algebra"$/,
   );
   expect(await problem(`${good}modes: [hard, sofd]\n`)).toMatch(
     /modes\.1: expected one of hard, soft, fuzzy, got "sofd"$/,

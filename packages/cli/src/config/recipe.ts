@@ -14,6 +14,21 @@ const seed = z.number().int().nonnegative();
 /** Ways of thinking a run trains. */
 export const modes = ['hard', 'soft', 'fuzzy'] as const;
 
+/** Problem sets that are read from files in their own formats. */
+export const fileSets = ['gsm8k', 'math', 'math500', 'deepscaler', 'olympiadbench', 'aime', 'amc'] as const;
+
+const fileKeys = {
+  train: path.optional(),
+  test: path.optional(),
+  /** Held out of the training file. */
+  validation: amount.default(100),
+  /** The first so many problems of each file. */
+  limit: count.optional(),
+  /** Rows of a file that may be malformed and are left out; none unless said. */
+  maxMalformed: amount.optional(),
+  seed: seed.default(1),
+};
+
 /** Where questions come from, and how many of each split. */
 const data = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -25,22 +40,12 @@ const data = z.discriminatedUnion('kind', [
     seed: seed.default(1),
   }),
   z.strictObject({
-    kind: z.literal('gsm8k'),
-    train: path.optional(),
-    test: path.optional(),
-    /** Held out of the training file. */
-    validation: amount.default(100),
-    /** The first so many problems of each file. */
-    limit: count.optional(),
-    seed: seed.default(1),
+    kind: z.enum(fileSets),
+    ...fileKeys,
   }),
   z.strictObject({
     kind: z.literal('questions'),
-    train: path.optional(),
-    test: path.optional(),
-    validation: amount.default(100),
-    limit: count.optional(),
-    seed: seed.default(1),
+    ...fileKeys,
     fields: z
       .strictObject({ question: path, answer: path, id: path.optional(), solution: path.optional() })
       .default({ question: 'question', answer: 'answer' }),

@@ -42,7 +42,7 @@ export async function evaluateTask(
     directory: name === 'base' ? config.model : layout.best(directory, name),
     base: await baseDirectory(config.model),
   });
-  const questions = problemsOf(config.data, 'test')
+  const questions = (await problemsOf(config.data, 'test'))
     .slice(0, limit)
     .map((problem) => toQuestion(problem, config.prompt, subject.tokenizer));
   const result = await evaluateSetting({

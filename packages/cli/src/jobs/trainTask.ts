@@ -42,7 +42,7 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
   const rate = typeof learningRate === 'number' ? learningRate : learningRate[mode]!; // the recipe is checked for it
   const questions = (problems: readonly Problem[]) =>
     problems.map((problem) => toQuestion(problem, config.prompt, tokenizer));
-  const problems = problemsOf(config.data, 'train');
+  const problems = await problemsOf(config.data, 'train');
   const byId = new Map(problems.map((problem) => [problem.id, problem]));
   const events = train({
     model: freeze(model, config.frozen),
@@ -50,7 +50,7 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
     sampler: samplerFor(`${mode}-sample`, sigma, config.temperature[mode]),
     greedySampler: samplerFor(`${mode}-greedy`, sigma),
     trainQuestions: questions(problems),
-    validationQuestions: questions(problemsOf(config.data, 'validation')),
+    validationQuestions: questions(await problemsOf(config.data, 'validation')),
     reward: boxedReward(),
     ...optimizerOf({ ...optimizer, learningRate: rate }, config.steps),
     steps: config.steps,
