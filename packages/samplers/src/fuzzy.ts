@@ -1,11 +1,10 @@
-import type { Sampler } from './contract.js';
-import { mixture, type SoftAction } from './soft.js';
+import type { Action, Sampler } from './contract.js';
+import type { SoftAction } from './embeddingNoise.js';
+import { mixture, type SoftOptions } from './soft.js';
 
-export interface FuzzyOptions {
+export interface FuzzyOptions<A extends Action = SoftAction> extends Omit<SoftOptions<A>, 'temperature'> {
   /** τ > 0, so small that the mixture is all but one-hot. Default 0.0001. */
   temperature?: number;
-  /** σ >= 0, the standard deviation of the noise in each coordinate. */
-  noiseScale: number;
 }
 
 /**
@@ -17,6 +16,7 @@ export interface FuzzyOptions {
  * Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, sec. 4.
  * @example const sampler = fuzzy({ noiseScale: 0.05 });
  */
-export function fuzzy({ temperature = 0.0001, noiseScale }: FuzzyOptions): Sampler<SoftAction> {
-  return mixture('fuzzy', { temperature, noiseScale });
+export function fuzzy<A extends Action = SoftAction>(options: FuzzyOptions<A>): Sampler<A> {
+  const { temperature = 0.0001, noiseScale, placement } = options;
+  return mixture('fuzzy', { temperature, noiseScale }, placement);
 }

@@ -1,5 +1,6 @@
 import type { Action, Sampler } from './contract.js';
 import { fuzzy } from './fuzzy.js';
+import type { Placement } from './gaussian.js';
 import { hard } from './hard.js';
 import { soft } from './soft.js';
 
@@ -33,6 +34,7 @@ export const settingNames: readonly SettingName[] = [
  *
  * - `noiseScale`: σ, usually 0.33 times the root-mean-square entry of what the stack is fed: `noiseScale(model)`
  * - `temperature`: another τ than the setting's own, for ablations; `hard-greedy` has none
+ * - `placement`: where the noise enters, for ablations; σ is then in the unit of that place
  *
  * Training in a mode draws with its `-sample` setting.
  *
@@ -40,14 +42,19 @@ export const settingNames: readonly SettingName[] = [
  * Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, sec. 4.
  * @example const sampler = samplerFor('soft-sample', 0.05);
  */
-export function samplerFor(name: SettingName, noiseScale: number, temperature?: number): Sampler<Action> {
+export function samplerFor(
+  name: SettingName,
+  noiseScale: number,
+  temperature?: number,
+  placement?: Placement,
+): Sampler<Action> {
   const samplers: Record<SettingName, () => Sampler<Action>> = {
     'hard-greedy': () => hard({ temperature: 0 }),
     'hard-sample': () => hard({ temperature: temperature ?? 1 }),
-    'soft-greedy': () => soft({ temperature: temperature ?? 0.5, noiseScale: 0 }),
-    'soft-sample': () => soft({ temperature: temperature ?? 0.5, noiseScale }),
-    'fuzzy-greedy': () => fuzzy({ temperature: temperature ?? 0.0001, noiseScale: 0 }),
-    'fuzzy-sample': () => fuzzy({ temperature: temperature ?? 0.0001, noiseScale }),
+    'soft-greedy': () => soft({ temperature: temperature ?? 0.5, noiseScale: 0, placement }),
+    'soft-sample': () => soft({ temperature: temperature ?? 0.5, noiseScale, placement }),
+    'fuzzy-greedy': () => fuzzy({ temperature: temperature ?? 0.0001, noiseScale: 0, placement }),
+    'fuzzy-sample': () => fuzzy({ temperature: temperature ?? 0.0001, noiseScale, placement }),
   };
   if (!Object.hasOwn(samplers, name)) {
     throw new RangeError(`samplerFor: expected one of ${settingNames.join(', ')}, got ${name}`);
