@@ -43,7 +43,14 @@ export {
   withLora,
 } from './lora.js';
 export { type MistralConfig, mistral } from './mistral.js';
-export { embeddingRms, noiseScale, noiseScaleOf, type RmsKind, type ScaledEmbedding } from './noiseScale.js';
+export {
+  embeddingRms,
+  noiseScale,
+  noiseScaleOf,
+  type RmsKind,
+  type ScaledEmbedding,
+  stateRms,
+} from './noiseScale.js';
 export { adapterParameters, baseDirectory, isAdapterDirectory, loadAdapter, saveAdapter } from './peft.js';
 export { type Qwen2Config, qwen2 } from './qwen2.js';
 export { type Qwen3Config, qwen3 } from './qwen3.js';

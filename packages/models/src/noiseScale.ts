@@ -1,11 +1,12 @@
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { LanguageModel } from '@soft-tokens/samplers';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** Over what the root mean square is taken: every entry of E, or the norms of its rows. */
 export type RmsKind = 'entry' | 'row';
 
 /** What a stack is fed, of a model: the rows of `inputEmbedding` E, `[V, d]`, times `embeddingScale` s. */
 export interface ScaledEmbedding {
-  readonly inputEmbedding: Tensor2D;
+  readonly inputEmbedding: tf.Tensor2D;
   readonly embeddingScale: number;
 }
 
@@ -71,4 +72,47 @@ export function noiseScaleOf(
 ): number {
   if (!(factor >= 0)) throw new RangeError(`noiseScaleOf: expected a factor >= 0, got ${factor}`);
   return factor * embeddingRms * (kind === 'row' ? Math.sqrt(hiddenSize) : 1);
+}
+
+/**
+ * The sizes of what else noise can be added to, over all positions of some prompts, in float64:
+ *
+ *   hidden: sqrt(mean of h_j²), of the final hidden states h
+ *   logits: sqrt(mean of (z_v - mean z)²), z = W h: about their mean, for a softmax sees no more of them
+ *
+ * The paper does not say what the noise's scale is there; a factor of these sizes is the like of `noiseScale`. Compute
+ * them once, from the model that training starts from, and keep them. The logits of one prompt are held whole.
+ *
+ * - `prompts`: ids of texts like those that thoughts will follow; each is read alone
+ *
+ * @throws RangeError without a position, or for sizes that are not finite and > 0.
+ * @example soft({ temperature: 1, noiseScale: 0.33 * stateRms(model, prompts).logits, placement: topKNoise(5) });
+ */
+export function stateRms(
+  model: LanguageModel,
+  prompts: readonly (readonly number[])[],
+): { hidden: number; logits: number } {
+  const sums = { hidden: 0, logits: 0 };
+  let positions = 0;
+  for (const prompt of prompts.filter(({ length }) => length > 0)) {
+    const squares = tf.tidy(() => {
+      const inputs = model.embed(tf.tensor2d([[...prompt]], [1, prompt.length], 'int32')) as tf.Tensor3D;
+      const hidden = model.forward(inputs);
+      const { variance } = tf.moments(model.head.logits(hidden), -1);
+      return { hidden: tf.mean(tf.square(hidden), -1).dataSync(), logits: variance.dataSync() };
+    });
+    for (const kind of ['hidden', 'logits'] as const) {
+      for (const square of squares[kind]) sums[kind] += square;
+    }
+    positions += prompt.length;
+  }
+  const sizes = { hidden: Math.sqrt(sums.hidden / positions), logits: Math.sqrt(sums.logits / positions) };
+  for (const [kind, rms] of Object.entries(sizes)) {
+    if (rms > 0 && rms < Number.POSITIVE_INFINITY) continue;
+    throw new RangeError(
+      `stateRms: expected ${kind} with a finite size > 0 over ${positions} positions, got rms ${rms}; ` +
+        'check the weights and the prompts',
+    );
+  }
+  return sizes;
 }

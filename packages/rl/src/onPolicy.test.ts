@@ -1,7 +1,17 @@
 // On the engine `native` every value of a sequence has the same bits whatever it is computed beside: so the log-probabilities
 // that a rollout saw, one token at a time on the cache, are those of the scoring pass, which computes all positions at once.
 import { type CausalLM, gemma3, withLora } from '@soft-tokens/models';
-import { type Action, fuzzy, hard, type Observation, type Sampler, soft } from '@soft-tokens/samplers';
+import {
+  type Action,
+  fuzzy,
+  hard,
+  hiddenNoise,
+  logitNoise,
+  type Observation,
+  type Sampler,
+  soft,
+  topKNoise,
+} from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
@@ -14,6 +24,9 @@ const samplers: Record<string, Sampler<Action>> = {
   hard: hard({ temperature: 0.8 }) as Sampler<Action>,
   soft: soft({ temperature: 0.5, noiseScale: 0.4 }) as Sampler<Action>,
   fuzzy: fuzzy({ temperature: 0.1, noiseScale: 0.4 }) as Sampler<Action>,
+  'noisy hidden': soft({ temperature: 0.5, noiseScale: 0.4, placement: hiddenNoise }) as Sampler<Action>,
+  'noisy logits': soft({ temperature: 0.5, noiseScale: 0.4, placement: logitNoise }) as Sampler<Action>,
+  'noisy top 4': soft({ temperature: 1, noiseScale: 0.4, placement: topKNoise(4) }) as Sampler<Action>,
 };
 
 /** Adapters as after training: B is not 0. */

@@ -1,7 +1,17 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CausalLM, loadModel, saveModel } from '@soft-tokens/models';
-import { type Action, hard, type Mode, type Sampler, samplerFor } from '@soft-tokens/samplers';
+import {
+  type Action,
+  hard,
+  hiddenNoise,
+  logitNoise,
+  type Mode,
+  type Placement,
+  type Sampler,
+  samplerFor,
+  topKNoise,
+} from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine, enginesUnderTest, expectClose } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
@@ -351,6 +361,17 @@ eachEngine(
         // Each is a mean of 320 rewards whose standard deviation is at most a quarter: 0.2 is ten standard errors.
         expect(last - first).toBeGreaterThan(0.2);
         if (mode === 'hard') expect(accuracy).toBe(1);
+      });
+
+      test.each<[string, Placement]>([
+        ['the hidden state', hiddenNoise],
+        ['the logits', logitNoise],
+        ['the three largest logits', topKNoise(3)],
+      ])('soft thoughts with noise on %s do, too', async (_, placement) => {
+        const sampler = samplerFor('soft-sample', 1, undefined, placement);
+        const { first, last } = await learn({ sampler, steps: 30, samples: 16 });
+        // Means of 160 rewards: 0.12 is four standard errors.
+        expect(last - first).toBeGreaterThan(0.12);
       });
 
       test('a sampler and a reward of the user, in plain tfjs', async () => {

@@ -92,39 +92,65 @@ export function enumerated(sampler: Sampler<Action>, temperature: number): Probl
   };
 }
 
+/** A noisy thought token written out, to compare a sampler with. */
+export interface NoisyToken {
+  /** The name that the sampler records the noisy quantity under. */
+  recorded: string;
+  /** The noisy quantity `[M, n]` and the stack's input `[M, d]` from states `[M, d]`; `noise(n)` is σ ε, `[M, n]`. */
+  draw(
+    hidden: tf.Tensor2D,
+    model: CausalLM,
+    noise: (width: number) => tf.Tensor2D,
+    temperature: number,
+  ): { drawn: tf.Tensor; input: tf.Tensor };
+}
+
+/** softmax(z / τ) E + σ ε. */
+const noisyMixture: NoisyToken = {
+  recorded: 'input',
+  draw(hidden, model, noise, temperature) {
+    const weights = tf.softmax(tf.div(model.head.logits(hidden), temperature)) as tf.Tensor2D;
+    const input = tf.add(tf.matMul(weights, model.inputEmbedding), noise(model.hiddenSize));
+    return { drawn: input, input };
+  },
+};
+
 /** Noisy mixtures: M draws of the noise, the same for all parameters, so that the mean is smooth in them. */
 export function averaged(
   sampler: Sampler<Action>,
-  options: { temperature: number; noiseScale: number; maxThoughtTokens: number; draws: number },
+  options: { temperature: number; noiseScale: number; maxThoughtTokens: number; draws: number; token?: NoisyToken },
 ): Problem {
-  const { temperature, noiseScale, maxThoughtTokens, draws: M } = options;
+  const { temperature, noiseScale, maxThoughtTokens, draws: M, token = noisyMixture } = options;
   return {
     sampler,
     temperature,
     maxThoughtTokens,
     stops: false,
-    share: ({ action }) => Math.tanh(action.input!.values[action.input!.values.length - action.input!.shape[1]!]!),
+    share({ action }) {
+      const { values, shape } = action[token.recorded]!;
+      return Math.tanh(values[values.length - shape[1]!]!);
+    },
     expectation: (model) =>
       tf.tidy(() => {
         const d = model.hiddenSize;
         const last = (inputs: tf.Tensor3D) => {
           const T = inputs.shape[1];
-          return tf.reshape(tf.slice(model.forward(inputs), [0, T - 1, 0], [-1, 1, -1]), [M, d]);
+          return tf.reshape(tf.slice(model.forward(inputs), [0, T - 1, 0], [-1, 1, -1]), [M, d]) as tf.Tensor2D;
         };
         let inputs = embed(model, new Array(M).fill(PROMPT));
-        let thought: tf.Tensor | undefined;
+        let drawn: tf.Tensor | undefined;
         for (let t = 0; t < maxThoughtTokens; t++) {
-          const weights = tf.softmax(tf.div(model.head.logits(last(inputs)), temperature)) as tf.Tensor2D;
-          const noise = tf.tensor2d(normalArray({ seed: 99, step: 0, sample: 0, position: t, stream: 9 }, M * d), [
-            M,
-            d,
-          ]);
-          thought = tf.add(tf.matMul(weights, model.inputEmbedding), tf.mul(noise, noiseScale));
-          inputs = tf.concat([inputs, tf.reshape(thought, [M, 1, d]) as tf.Tensor3D], 1);
+          const noise = (width: number) => {
+            const values = normalArray({ seed: 99, step: 0, sample: 0, position: t, stream: 9 }, M * width);
+            return tf.mul(tf.tensor2d(values, [M, width]), noiseScale) as tf.Tensor2D;
+          };
+          const thought = token.draw(last(inputs), model, noise, temperature);
+          drawn = thought.drawn;
+          inputs = tf.concat([inputs, tf.reshape(thought.input, [M, 1, d]) as tf.Tensor3D], 1);
         }
         const answers = tf.softmax(model.head.logits(last(inputs)));
         const earned = tf.sum(tf.mul(answers, tf.tensor1d(EARNS)), 1);
-        const shares = tf.tanh(tf.reshape(tf.slice(thought!, [0, 0], [-1, 1]), [M]));
+        const shares = tf.tanh(tf.reshape(tf.slice(drawn!, [0, 0], [-1, 1]), [M]));
         return tf.mul(earned, tf.add(1, shares)) as tf.Tensor1D;
       }),
   };
