@@ -95,6 +95,15 @@ test('the legend says what was trained otherwise than it is tested', () => {
   expect(last({ trainedWith: { ...trainedWith, noise: results.noise }, training: [fuzzy] })).toBe(
     'Trained at τ: fuzzy 0.1.',
   );
+  const placed = (noise: RunResults['trainedWith']['noise']) =>
+    last({ trainedWith: { noise, temperature: {} }, training: [soft] });
+  const { factor, scale } = results.noise;
+  expect(placed({ factor, scale, placement: 'hidden' })).toBe('Trained at σ = 0.33 rms of the final hidden states.');
+  expect(placed({ factor, scale, placement: 'logits' })).toBe('Trained at σ = 0.33 rms of the logits.');
+  expect(placed({ factor, scale, placement: 'topk', k: 5 })).toBe(
+    'Trained at σ = 0.33 rms of the logits, on the 5 largest alone.',
+  );
+  expect(placed({ factor, scale, placement: 'embedding' })).toMatch(/^FS and SS are tested/);
   // Hard thoughts have no noise.
   expect(last({ trainedWith })).toBe('FS and SS are tested at noise σ = 0.33 rms of the embedding.');
 });

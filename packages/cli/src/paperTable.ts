@@ -1,7 +1,8 @@
 // The results of a run in the layout of the paper's table 3.
 import { binomialStandardError } from '@soft-tokens/metrics';
 import type { Mode } from '@soft-tokens/samplers';
-import type { NoiseConfig } from './config/recipe.js';
+import { match } from 'ts-pattern';
+import type { TrainingNoiseConfig } from './config/recipe.js';
 import type { Colors } from './io.js';
 import type { ModelResult, RunResults } from './results.js';
 import { formatTable, percent, wrap } from './table.js';
@@ -66,15 +67,23 @@ function legend(results: RunResults): string {
   ].join('\n');
 }
 
-const noiseText = ({ factor, scale }: NoiseConfig) =>
-  `${factor} rms of the embedding${scale === 'row' ? "'s rows" : ''}`;
+/** A noise in words. */
+export const noiseText = ({ factor, scale, placement = 'embedding', k }: TrainingNoiseConfig) => {
+  const what = match(placement)
+    .with('embedding', () => `embedding${scale === 'row' ? "'s rows" : ''}`)
+    .with('hidden', () => 'final hidden states')
+    .with('logits', () => 'logits')
+    .with('topk', () => `logits, on the ${k} largest alone`)
+    .exhaustive();
+  return `${factor} rms of the ${what}`;
+};
 
 /** What the modes were trained at, where it is not what they are tested at. */
 function trainedOtherwise({ noise, trainedWith, training }: RunResults): string[] {
   const modes = training.map(({ mode }) => mode);
   const { noise: own, temperature } = trainedWith;
   const noisy = modes.some((mode) => mode !== 'hard');
-  const other = noisy && (own.factor !== noise.factor || own.scale !== noise.scale);
+  const other = noisy && noiseText(own) !== noiseText(noise);
   const warmer = modes.flatMap((mode) => {
     const value = temperature[mode];
     return value === undefined || value === paperTemperatures[mode] ? [] : [`${mode} ${value}`];

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Mode, SettingName } from '@soft-tokens/samplers';
-import type { NoiseConfig, TrainConfig } from './config/recipe.js';
+import type { NoiseConfig, TrainConfig, TrainingNoiseConfig } from './config/recipe.js';
 import type { SettingResult } from './evaluation.js';
 import { evaluationOf } from './jobs/evaluateTask.js';
 import { layout } from './jobs/layout.js';
@@ -36,7 +36,7 @@ export interface RunResults {
   /** Of the noisy settings when tested: σ = factor · rms of the embedding, per entry or of a row. */
   noise: NoiseConfig;
   /** How the modes' thoughts were drawn while training. A temperature that is absent is the paper's. */
-  trainedWith: { noise: NoiseConfig; temperature: TrainConfig['temperature'] };
+  trainedWith: { noise: TrainingNoiseConfig; temperature: TrainConfig['temperature'] };
   training: TrainingResult[];
   models: ModelResult[];
 }

@@ -2,7 +2,15 @@
 import { rmSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CausalLM, isLora, noiseScaleOf, saveAdapter, saveModel, type Tokenizer } from '@soft-tokens/models';
+import {
+  type CausalLM,
+  isLora,
+  noiseScaleOf,
+  saveAdapter,
+  saveModel,
+  stateRms,
+  type Tokenizer,
+} from '@soft-tokens/models';
 import {
   adamW,
   type CheckpointStore,
@@ -11,6 +19,9 @@ import {
   type Schedule,
   warmupCosine,
 } from '@soft-tokens/rl';
+import { embeddingNoise, hiddenNoise, logitNoise, type Placement, topKNoise } from '@soft-tokens/samplers';
+import { match } from 'ts-pattern';
+import type { TrainingNoiseConfig } from './config/recipe.js';
 
 /** Optimiser keys of a recipe, with one learning rate. */
 export interface OptimizerConfig {
@@ -64,4 +75,27 @@ export function sigmaOf(
   { factor, scale }: { factor: number; scale: 'entry' | 'row' },
 ): number {
   return noiseScaleOf({ embeddingRms, hiddenSize: model.hiddenSize }, factor, scale);
+}
+
+/** How many prompts the size of hidden states and logits is measured over. */
+const MEASURED_PROMPTS = 16;
+
+/**
+ * Where a recipe's training noise enters, and its standard deviation there: factor times the root mean square of what it
+ * is added to, in the model that training starts from; see `embeddingRms` and `stateRms`.
+ */
+export function trainingNoiseOf(
+  subject: Subject,
+  noise: TrainingNoiseConfig,
+  prompts: readonly (readonly number[])[],
+): { placement: Placement; sigma: number } {
+  const states = () => stateRms(subject.model, prompts.slice(0, MEASURED_PROMPTS));
+  const { placement = 'embedding', factor } = noise;
+  return match(placement)
+    .returnType<{ placement: Placement; sigma: number }>()
+    .with('embedding', () => ({ placement: embeddingNoise, sigma: sigmaOf(subject, noise) }))
+    .with('hidden', () => ({ placement: hiddenNoise, sigma: factor * states().hidden }))
+    .with('logits', () => ({ placement: logitNoise, sigma: factor * states().logits }))
+    .with('topk', () => ({ placement: topKNoise(noise.k!), sigma: factor * states().logits })) // the recipe is checked for k
+    .exhaustive();
 }

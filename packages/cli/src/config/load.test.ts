@@ -133,6 +133,22 @@ test('what does not fit together is an error', async () => {
   );
 });
 
+test('training noise elsewhere than on the embedding; testing keeps the paper’s', async () => {
+  const config = await loadTrainRecipe(write(`${good}noise: { placement: topk, k: 5 }\nevaluate: {}\n`), []);
+  expect(config.noise).toEqual({ factor: 0.33, scale: 'entry', placement: 'topk', k: 5 });
+  expect(config.evaluate!.noise).toEqual({ factor: 0.33, scale: 'entry' });
+  const wants = 'noise.k: expected k, how many logits, with placement topk, and with no other';
+  expect(await problem(good, 'noise={placement: topk}')).toContain(wants);
+  expect(await problem(good, 'noise={placement: logits, k: 5}')).toContain(wants);
+  expect(await problem(good, 'noise.k=5')).toContain(wants);
+  expect(await problem(good, 'noise={placement: hidden, scale: row}')).toContain('noise.scale: expected entry where');
+  expect(await problem(good, 'noise.placement=logit')).toMatch(/noise\.placement: expected .*logits/);
+  expect(await problem(good, 'noise.plcement=logits')).toContain('did you mean placement?');
+  expect(await problem(good, 'evaluate={noise: {placement: logits}}')).toContain(
+    'evaluate.noise.placement: unknown key',
+  );
+});
+
 test('eval takes its sections from any recipe, and flags alone', async () => {
   const config = await loadEvalRecipe(write(good), []);
   expect(config.caps.thought).toBe(16);

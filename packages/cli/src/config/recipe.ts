@@ -14,6 +14,9 @@ const seed = z.number().int().nonnegative();
 /** Ways of thinking a run trains. */
 export const modes = ['hard', 'soft', 'fuzzy'] as const;
 
+/** What noise can be added to in training. */
+const placements = ['embedding', 'hidden', 'logits', 'topk'] as const;
+
 /** Problem sets that are read from files in their own formats. */
 export const fileSets = ['gsm8k', 'math', 'math500', 'deepscaler', 'olympiadbench', 'aime', 'amc'] as const;
 
@@ -57,6 +60,22 @@ const noise = z.strictObject({
   factor: z.number().nonnegative().default(0.33),
   scale: z.enum(['entry', 'row']).default('entry'),
 });
+/** Of training, which may add its noise elsewhere than the paper does. */
+const trainingNoise = noise
+  .extend({
+    /** Where the noise enters; the embedding unless said. Elsewhere `scale` is per entry. */
+    placement: z.enum(placements).optional(),
+    /** How many of the largest logits, for `topk`. */
+    k: count.optional(),
+  })
+  .refine(({ placement, k }) => (placement === 'topk') === (k !== undefined), {
+    error: 'expected k, how many logits, with placement topk, and with no other',
+    path: ['k'],
+  })
+  .refine(({ placement = 'embedding', scale }) => placement === 'embedding' || scale === 'entry', {
+    error: 'expected entry where the noise is not on the embedding',
+    path: ['scale'],
+  });
 const caps = z.strictObject({ thought: count, answer: count.default(32) });
 const engine = z.enum(['auto', ...engineNames]);
 
@@ -114,7 +133,7 @@ export const trainSchema = z.strictObject({
     .array(z.enum(modes))
     .min(1)
     .default([...modes]),
-  noise: noise.prefault({}),
+  noise: trainingNoise.prefault({}),
   /** τ of a mode's thoughts while training, where it is not the paper's; testing keeps the paper's. */
   temperature: z.strictObject({ hard: positive, soft: positive, fuzzy: positive }).partial().default({}),
   steps: count,
@@ -185,6 +204,7 @@ export type EvalConfig = z.output<typeof evalSchema>;
 export type EvaluationConfig = z.output<typeof evaluation>;
 export type LoraConfig = z.output<typeof lora>;
 export type NoiseConfig = z.output<typeof noise>;
+export type TrainingNoiseConfig = z.output<typeof trainingNoise>;
 export type Caps = z.output<typeof caps>;
 
 /** k = 1, 2, 4, ... up to the number of samples, which is itself among them. */

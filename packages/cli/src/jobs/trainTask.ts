@@ -9,7 +9,7 @@ import { match } from 'ts-pattern';
 import { problemsOf, toQuestion } from '../config/data.js';
 import { type LineWriter, openStepLines, readLines } from '../jsonLines.js';
 import { percent } from '../table.js';
-import { openCheckpoints, optimizerOf, sigmaOf } from '../training.js';
+import { openCheckpoints, optimizerOf, trainingNoiseOf } from '../training.js';
 import { nextTurn } from '../turn.js';
 import type { TaskContext } from './execute.js';
 import { layout } from './layout.js';
@@ -37,19 +37,21 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
   const subject = await loadModelDirectory(config.model);
   const { tokenizer, embeddingRms } = subject;
   const model = config.lora ? withLora(subject.model, { ...config.lora, seed: config.seed }) : subject.model;
-  const sigma = sigmaOf(subject, config.noise);
   const { learningRate, ...optimizer } = config.optimizer;
   const rate = typeof learningRate === 'number' ? learningRate : learningRate[mode]!; // the recipe is checked for it
   const questions = (problems: readonly Problem[]) =>
     problems.map((problem) => toQuestion(problem, config.prompt, tokenizer));
   const problems = await problemsOf(config.data, 'train');
   const byId = new Map(problems.map((problem) => [problem.id, problem]));
+  const trainQuestions = questions(problems);
+  const prompts = trainQuestions.map(({ promptIds }) => promptIds);
+  const { sigma, placement } = trainingNoiseOf(subject, config.noise, prompts);
   const events = train({
     model: freeze(model, config.frozen),
     text: tokenizer,
-    sampler: samplerFor(`${mode}-sample`, sigma, config.temperature[mode]),
+    sampler: samplerFor(`${mode}-sample`, sigma, config.temperature[mode], placement),
     greedySampler: samplerFor(`${mode}-greedy`, sigma),
-    trainQuestions: questions(problems),
+    trainQuestions,
     validationQuestions: questions(await problemsOf(config.data, 'validation')),
     reward: boxedReward(),
     ...optimizerOf({ ...optimizer, learningRate: rate }, config.steps),

@@ -7,7 +7,7 @@ import type { TrainConfig } from '../config/recipe.js';
 import { layout } from '../jobs/layout.js';
 import type { MetricsRecord } from '../jobs/trainTask.js';
 import { readLines } from '../jsonLines.js';
-import { paperTable, trainingTable } from '../paperTable.js';
+import { noiseText, paperTable, trainingTable } from '../paperTable.js';
 import { modesOf, type RunResults } from '../results.js';
 import {
   colorVariables,
@@ -80,7 +80,7 @@ ${sections.filter((text) => text !== '').join('\n')}
 function summary(config: TrainConfig): string {
   const { steps, questionsPerStep: B, samples: G, noise, seed } = config;
   return (
-    `${steps} steps of ${B} questions × ${G} samples in each mode; noise ${noise.factor} × embedding rms (per ${noise.scale}); seed ${seed}; ` +
+    `${steps} steps of ${B} questions × ${G} samples in each mode; noise ${noiseText(noise)}; seed ${seed}; ` +
     `${config.data.kind} data.`
   );
 }
