@@ -1,6 +1,6 @@
 import { expectClose } from '@soft-tokens/testing';
 import { expect, test } from 'vitest';
-import { leaveOneOut } from './advantages.js';
+import { aboutMean, leaveOneOut, standardized } from './advantages.js';
 
 const third = 1 / 3;
 
@@ -32,8 +32,26 @@ test('sums to 0 and is G/(G-1) times the distance from the mean', () => {
   );
 });
 
+test('golden: METHOD E2, about the mean, in standard deviations, and a divergence taken off the rewards first', () => {
+  expectClose(aboutMean([100, 10, 0, 0]), [72.5, -17.5, -27.5, -27.5], { rel: 1e-12 });
+  const inTrl = [1.49291306, -0.36035833, -0.56627737, -0.56627737];
+  expectClose(standardized([100, 10, 0, 0]), inTrl, { rel: 1e-7 });
+  expectClose(standardized([100, 10, 0, 0], 1e-9), [1.49291614, -0.36035907, -0.56627853, -0.56627853], { rel: 1e-7 });
+  expectClose(standardized([1, 0, 0, 1]), [0.86587543, -0.86587543, -0.86587543, 0.86587543], { rel: 1e-7 });
+  for (const epsilon of [0, 1e-4]) expect(standardized([0.1, 0.1, 0.1], epsilon)).toEqual([0, 0, 0]);
+  const [rewards, divergences] = [[1, 0, 0, 1], [2, 1, 0.5, 4]] as const; // biome-ignore format: a row each
+  expectClose(
+    leaveOneOut(rewards.map((reward, g) => reward - 0.05 * divergences[g]!)),
+    [0.6583333333, -0.6083333333, -0.575, 0.525],
+    { rel: 1e-9 },
+  );
+});
+
 test('refuses one sample, and rewards that are not numbers', () => {
   expect(() => leaveOneOut([1])).toThrow(/at least 2 samples a prompt, got 1/);
   expect(() => leaveOneOut([1, Number.NaN])).toThrow(/finite rewards, got NaN/);
   expect(() => leaveOneOut([1, -Infinity])).toThrow(/got -Infinity/);
+  expect(() => aboutMean([1])).toThrow(/^aboutMean: expected at least 2 samples/);
+  expect(() => standardized([1, Number.NaN])).toThrow(/^standardized: expected finite rewards, got NaN/);
+  expect(() => standardized([1, 2], Number.NaN)).toThrow(/^standardized: expected epsilon >= 0, got NaN/);
 });

@@ -1,4 +1,4 @@
-export { leaveOneOut } from './advantages.js';
+export { aboutMean, leaveOneOut, standardized } from './advantages.js';
 export { batch } from './batches.js';
 export { type Best, type CheckpointStore, checkpointStore, type TrainingState } from './checkpoint.js';
 export { accuracy, type EvaluateOptions, evaluate, type QuestionResult } from './evaluate.js';
@@ -11,6 +11,7 @@ export {
   type PolicyGradientOptions,
   policyGradient,
 } from './gradients.js';
+export { gaussianKl, type KlEstimator, klEstimate } from './kl.js';
 export { crossEntropy, reinforceLoss } from './losses.js';
 export {
   type AdamWSettings,
