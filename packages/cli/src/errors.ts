@@ -28,8 +28,15 @@ export class Interrupted extends CliError {
   }
 }
 
+/** What went wrong, for a reader. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // Only WebAssembly throws errors of this name: tfjs's does where it cannot allocate, and says "Aborted()" of it.
+  if (error.name !== 'RuntimeError') return error.message;
+  return (
+    `engine wasm: expected memory for another tensor, got ${JSON.stringify(error.message)}: most likely its 4 GB are ` +
+    'used up; choose the engine native, take a smaller model, or let an update hold less: recompute, maxTokens'
+  );
 }
 
 /** The message alone; with the environment variable DEBUG the stack too, which is for those who mend it. */
