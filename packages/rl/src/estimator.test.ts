@@ -3,12 +3,13 @@
 import type { CausalLM } from '@soft-tokens/models';
 import { type Action, type Completion, fuzzy, hard, type Sampler, soft } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
-import { eachEngine, enginesUnderTest } from '@soft-tokens/testing';
+import { eachEngine } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   ascents,
   averaged,
+  CAUGHT,
   type Change,
   type Direction,
   departure,
@@ -16,6 +17,8 @@ import {
   draw,
   type Estimate,
   enumerated,
+  fastEngines,
+  LIMIT,
   type Problem,
   slopesOf,
   trueSlopes,
@@ -24,13 +27,6 @@ import {
 } from './test/slopes.js';
 import { toyModel } from './test/toy.js';
 
-// Not on `cpu`, which takes minutes for what the others do in half a minute. Its policy gradient is PyTorch's, as
-// theirs is (score.test.ts), and what it draws is what they draw (train.test.ts).
-const engines = enginesUnderTest.filter((engine) => engine !== 'cpu');
-
-/** How many standard errors a right estimate may be off, and how many a mistaken one must be. */
-const LIMIT = 3.5;
-const CAUGHT = 5;
 const SAMPLES = 16_384;
 
 const noiseScale = 0.6;
@@ -165,5 +161,5 @@ eachEngine(
       });
     });
   },
-  engines,
+  fastEngines,
 );

@@ -12,17 +12,20 @@ import {
   topKNoise,
 } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
-import { eachEngine, enginesUnderTest } from '@soft-tokens/testing';
+import { eachEngine } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   ascents,
   averaged,
+  CAUGHT,
   type Direction,
   departure,
   directionsOf,
   draw,
   type Estimate,
+  fastEngines,
+  LIMIT,
   type NoisyToken,
   type Problem,
   slopesOf,
@@ -32,10 +35,6 @@ import {
 } from './test/slopes.js';
 import { toyModel } from './test/toy.js';
 
-// As estimator.test.ts, which says why not on `cpu`.
-const engines = enginesUnderTest.filter((engine) => engine !== 'cpu');
-const LIMIT = 3.5;
-const CAUGHT = 5;
 const SAMPLES = 12_288;
 const K = 3;
 
@@ -140,5 +139,5 @@ eachEngine(
       });
     });
   },
-  engines,
+  fastEngines,
 );

@@ -4,11 +4,22 @@
 import type { CausalLM } from '@soft-tokens/models';
 import { type Action, type Completion, decode, type Sampler, type TextCodec } from '@soft-tokens/samplers';
 import { normalArray } from '@soft-tokens/tensor';
+import { enginesUnderTest } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { leaveOneOut } from '../advantages.js';
 import { disposeGradients, policyGradient } from '../gradients.js';
 
 export const V = 6;
+
+/** How many standard errors a right estimate may be off, and how many a mistaken one must be. */
+export const LIMIT = 3.5;
+export const CAUGHT = 5;
+
+/**
+ * Not `cpu`, which takes minutes for what the others do in half a minute. Its policy gradient is PyTorch's, as theirs is
+ * (score.test.ts), and what it draws is what they draw (train.test.ts).
+ */
+export const fastEngines = enginesUnderTest.filter((engine) => engine !== 'cpu');
 const PROMPT = [1, 4, 2];
 const STOP = 5;
 const PREFILL = { stopped: [0, 3], capped: [] as number[] };
