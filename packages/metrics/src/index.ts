@@ -1,3 +1,10 @@
+export {
+  type BootstrapInterval,
+  type BootstrapOptions,
+  bootstrapIntervals,
+  type PassAtKInterval,
+  passAtKIntervals,
+} from './bootstrap.js';
 export { lastBoxed } from './boxed.js';
 export {
   asNumber,
