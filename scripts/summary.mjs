@@ -19,7 +19,7 @@ const show = (values) => {
 const setting = (run, subject, name, k) =>
   run.models
     .find((model) => model.subject === subject)
-    ?.settings.find((result) => result.setting === name)
+    ?.sets[0].settings.find((result) => result.setting === name)
     ?.passAtK.find((point) => point.k === k)?.value;
 
 console.log(`${runs.length} runs; mean [95 % interval over runs]\n`);
@@ -32,8 +32,8 @@ for (const { mode } of runs[0].training) {
   );
 }
 console.log('\naccuracy on held-out questions, %: gain of each trained model over the base');
-for (const { settings } of runs[0].models.slice(0, 1)) {
-  for (const { setting: name, passAtK } of settings) {
+for (const { sets } of runs[0].models.slice(0, 1)) {
+  for (const { setting: name, passAtK } of sets[0].settings) {
     for (const k of passAtK.length > 1 ? [1, passAtK.at(-1).k] : [1]) {
       const base = runs.map((run) => 100 * setting(run, 'base', name, k));
       const gains = runs[0].training.map(

@@ -1,8 +1,17 @@
-// One model under one inference setting: pass@k over questions.
-import { type PassAtKPoint, passAtKCurve } from '@soft-tokens/metrics';
-import { boxedReward, evaluate, type Question, type QuestionResult } from '@soft-tokens/rl';
+// One model on one test set in one setting: what each sample did, kept a line a question, and what it comes to.
+import { readFile } from 'node:fs/promises';
+import type { Problem } from '@soft-tokens/datasets';
+import { lastBoxed } from '@soft-tokens/metrics';
+import { boxedReward, evaluate, type Question, type Sample } from '@soft-tokens/rl';
 import { isDeterministic, type SettingName, samplerFor } from '@soft-tokens/samplers';
+import { writeFileAtomic } from '@soft-tokens/tensor';
+import { display } from './config/paths.js';
 import type { Caps } from './config/recipe.js';
+import { CliError, isMissing } from './errors.js';
+import type { EvaluationFiles } from './jobs/layout.js';
+import { openRecords } from './jsonLines.js';
+import { createProfile, type ThoughtStep } from './profile.js';
+import { type SettingSummary, summarize } from './summary.js';
 import type { Subject } from './training.js';
 
 export interface EvaluationOptions {
@@ -10,6 +19,8 @@ export interface EvaluationOptions {
   /** σ of the noisy settings. */
   sigma: number;
   setting: SettingName;
+  /** The problems, and each as the model is asked it. */
+  problems: readonly Problem[];
   questions: readonly Question[];
   /** n of pass@k; greedy settings draw one, since all are the same. */
   samples: number;
@@ -17,68 +28,156 @@ export interface EvaluationOptions {
   k: readonly number[];
   caps: Caps;
   seed: number;
+  /** Where it is kept. An evaluation that was stopped goes on after the last question that is there. */
+  files: EvaluationFiles;
   signal: AbortSignal;
-  onProgress?: (done: number, total: number) => void;
+  onProgress?: (progress: EvaluationProgress) => void;
 }
 
-/** What came of a setting; the content of `eval/<setting>.json`. */
-export interface SettingResult {
-  setting: SettingName;
-  samples: number;
-  /** pass@k, 0 to 1, for each k asked for. */
-  passAtK: PassAtKPoint[];
-  /** Shares of the samples, 0 to 1, and mean tokens of a thought. */
-  boxed: number;
-  stopped: number;
-  thoughtTokens: number;
-  seconds: number;
-  questions: QuestionResult[];
+export interface EvaluationProgress {
+  /** Questions. */
+  done: number;
+  total: number;
+  /** Share of the samples so far that were correct, 0 to 1. */
+  correct: number;
+  /** Done before, by an evaluation that was stopped. */
+  resumed?: boolean;
 }
+
+/** One question's samples, in order; a line of `<setting>.jsonl`. */
+export interface QuestionRecord {
+  id: string;
+  /** What stands in the last box; null where there is none. */
+  answers: (string | null)[];
+  correct: boolean[];
+  thoughtTokens: number[];
+  thoughtEnd: Sample['thoughtEnd'][];
+  answerEnd: Sample['answerEnd'][];
+  /** Entropy in nats at each position, summed over the thoughts measured, and how many of them reach it. */
+  entropy: { sum: number[]; count: number[] };
+  /** The first sample step by step, of the first questions. */
+  thought?: ThoughtRecord;
+}
+
+/** A thought that can be read step by step. */
+export interface ThoughtRecord {
+  questionId: string;
+  question: string;
+  gold: string;
+  thought: string;
+  answer: string;
+  correct: boolean;
+  thoughtEnd: Sample['thoughtEnd'];
+  steps: ThoughtStep[];
+}
+
+/** The first so many questions keep a thought step by step. */
+const THOUGHTS = 3;
 
 /**
- * Evaluates one setting. A question's samples depend on the seed, its place in the list and nothing else.
+ * Evaluates one setting, or goes on with it, and returns what came of it; one that is finished is read.
  *
- * Source: Butt et al. 2025, arXiv:2509.19170, sec. 4; pass@k: Chen et al. 2021, arXiv:2107.03374.
+ * A question's samples depend on the seed, its place in the list and nothing else.
+ *
+ * @throws CliError where the file holds an evaluation of other questions; the signal's reason when it aborts.
+ * Source: Butt et al. 2025, arXiv:2509.19170, sec. 4.
  */
-export async function evaluateSetting(options: EvaluationOptions): Promise<SettingResult> {
-  const { subject, sigma, setting, questions, caps, seed, signal } = options;
+export async function evaluateSetting(options: EvaluationOptions): Promise<SettingSummary> {
+  const { subject, setting, problems, questions, files, onProgress } = options;
+  const finished = await readSummary(files);
+  if (finished) return finished;
   const samples = isDeterministic(setting) ? 1 : options.samples;
-  const started = performance.now();
-  const sums = { boxed: 0, stopped: 0, thoughtTokens: 0 };
-  const results = await evaluate({
-    model: subject.model,
-    text: subject.tokenizer,
-    sampler: samplerFor(setting, sigma),
-    questions,
-    samples,
-    reward: boxedReward(),
-    maxThoughtTokens: caps.thought,
-    maxAnswerTokens: caps.answer,
-    seed,
-    signal,
-    onBatch: ({ done, total, samples: batch }) => {
-      for (const sample of batch) {
-        sums.boxed += Number(sample.boxed);
-        sums.stopped += Number(sample.thoughtEnd === 'phrase');
-        sums.thoughtTokens += sample.shadowIds.length;
-      }
-      options.onProgress?.(done, total);
-    },
-  });
-  const n = questions.length * samples;
-  const ks = samples === 1 ? [1] : options.k;
-  return {
-    setting,
-    samples,
-    passAtK: passAtKCurve(
-      results.map(({ correct }) => correct),
+  const { records, writer } = await openRecords<QuestionRecord>(files.questions);
+  try {
+    requireSameQuestions(files.questions, records, questions);
+    const tally = { correct: 0, samples: 0 };
+    const count = ({ correct }: QuestionRecord) => {
+      tally.correct += correct.filter(Boolean).length;
+      tally.samples += correct.length;
+    };
+    const tell = (resumed: boolean) => {
+      const progress = { done: records.length, total: questions.length, correct: tally.correct / tally.samples };
+      onProgress?.({ ...progress, resumed });
+    };
+    records.forEach(count);
+    if (records.length > 0) tell(true);
+    const newProfile = () => createProfile({ subject, setting, samples, keep: Math.max(0, THOUGHTS - records.length) });
+    let profile = newProfile();
+    await evaluate({
+      model: subject.model,
+      text: subject.tokenizer,
+      sampler: samplerFor(setting, options.sigma),
+      questions,
+      from: records.length,
       samples,
-      ks,
-    ),
-    boxed: sums.boxed / n,
-    stopped: sums.stopped / n,
-    thoughtTokens: sums.thoughtTokens / n,
-    seconds: (performance.now() - started) / 1000,
-    questions: results,
+      reward: boxedReward(),
+      maxThoughtTokens: options.caps.thought,
+      maxAnswerTokens: options.caps.answer,
+      seed: options.seed,
+      signal: options.signal,
+      observe: (observation) => profile.observe(observation),
+      onBatch: ({ samples: drawn }) => {
+        const first = records.length;
+        for (let i = 0; i * samples < drawn.length; i++) {
+          const own = drawn.slice(i * samples, (i + 1) * samples);
+          const record = recordOf(own, profile.entropy(i), profile.steps(i), problems[first + i]!);
+          count(record);
+          records.push(record);
+          writer.append(record);
+        }
+        profile = newProfile();
+        tell(false);
+      },
+    });
+    writer.sync();
+    const thoughts = records.flatMap(({ thought }) => (thought ? [thought] : []));
+    const summary = summarize({ setting, samples, k: samples === 1 ? [1] : options.k, records });
+    await writeFileAtomic(files.thoughts, `${JSON.stringify(thoughts)}\n`);
+    await writeFileAtomic(files.summary, `${JSON.stringify(summary)}\n`);
+    return summary;
+  } finally {
+    writer.close();
+  }
+}
+
+/** What came of an evaluation that is finished. */
+async function readSummary({ summary }: EvaluationFiles): Promise<SettingSummary | undefined> {
+  try {
+    return JSON.parse(await readFile(summary, 'utf8')) as SettingSummary;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function requireSameQuestions(
+  file: string,
+  records: readonly QuestionRecord[],
+  questions: readonly { id: string }[],
+): void {
+  const other = records.findIndex(({ id }, i) => id !== questions[i]?.id);
+  if (other < 0) return;
+  throw new CliError(
+    `${display(file)}:${other + 1}: expected the question ${questions[other]?.id ?? 'to be among those asked'}, ` +
+      `got ${records[other]!.id}: the set has changed since; remove the file to begin anew`,
+  );
+}
+
+function recordOf(
+  samples: readonly Sample[],
+  entropy: QuestionRecord['entropy'],
+  steps: ThoughtStep[] | undefined,
+  { id, question, answer: gold }: Problem,
+): QuestionRecord {
+  const { shadowText: thought, answerText: answer, correct, thoughtEnd } = samples[0]!;
+  return {
+    id,
+    answers: samples.map(({ answerText }) => lastBoxed(answerText) ?? null),
+    correct: samples.map((sample) => sample.correct),
+    thoughtTokens: samples.map(({ shadowIds }) => shadowIds.length),
+    thoughtEnd: samples.map((sample) => sample.thoughtEnd),
+    answerEnd: samples.map(({ answerEnd }) => answerEnd),
+    entropy,
+    ...(steps && { thought: { questionId: id, question, gold, thought, answer, correct, thoughtEnd, steps } }),
   };
 }

@@ -40,12 +40,19 @@ export async function readLines<T>(file: string): Promise<T[]> {
 }
 
 /**
- * Opens a log of steps for a run that goes on after `step`: later records are dropped, at once or not at all, because
- * their steps happen again.
+ * Opens a log to go on with it: the records that are there, and a writer behind them. What is not to be kept is dropped,
+ * at once or not at all, and so is a last line that a kill cut short.
  */
+export async function openRecords<T>(
+  file: string,
+  keep: (record: T) => boolean = () => true,
+): Promise<{ records: T[]; writer: LineWriter }> {
+  const records = (await readLines<T>(file)).filter(keep);
+  if (existsSync(file)) await writeFileAtomic(file, records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+  return { records, writer: openLines(file) };
+}
+
+/** Opens a log of steps for a run that goes on after `step`: later records are dropped, because their steps happen again. */
 export async function openStepLines(file: string, step: number): Promise<LineWriter> {
-  const records = await readLines<{ step: number }>(file);
-  const kept = records.filter((record) => record.step <= step);
-  if (existsSync(file)) await writeFileAtomic(file, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
-  return openLines(file);
+  return (await openRecords<{ step: number }>(file, (record) => record.step <= step)).writer;
 }

@@ -1,4 +1,5 @@
 // Models that are named on the command line: found, and checked.
+import { basename } from 'node:path';
 import { baseDirectory, loadTokenizer, modelParameters, resolveModel } from '@soft-tokens/models';
 import { messageOf, usageError } from './errors.js';
 
@@ -25,4 +26,14 @@ export async function checkModel(path: string): Promise<ReadonlyMap<string, read
   const shapes = await modelParameters(base);
   await loadTokenizer(base);
   return shapes;
+}
+
+/**
+ * What a model is called: the last part of its path, or of its name on the hub.
+ *
+ * @example modelName('/models/SmolLM2-135M.Q8_0.gguf'); // 'SmolLM2-135M.Q8_0'
+ */
+export function modelName(path: string): string {
+  const hub = /models--.+?--([^/\\]+)[/\\]snapshots[/\\][^/\\]+([/\\]|$)/.exec(path);
+  return hub && !path.endsWith('.gguf') ? hub[1]! : basename(path).replace(/\.gguf$/, '');
 }

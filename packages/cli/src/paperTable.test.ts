@@ -3,20 +3,15 @@ import pico from 'picocolors';
 import { expect, test } from 'vitest';
 import { paperTable, trainingTable } from './paperTable.js';
 import type { ModelResult, RunResults } from './results.js';
+import { summaryOf } from './test/tools.js';
 
 /** A row of the paper's table 3 (Llama 3B on GSM8K), as results of a run. */
 function row(subject: ModelResult['subject'], percentages: number[]): ModelResult {
   const kinds: Mode[] = ['hard', 'fuzzy', 'soft'];
   const settings = kinds.flatMap((kind, i) => {
     const [greedy, one, all] = percentages.slice(3 * i, 3 * i + 3).map((value) => value / 100);
-    const result = (setting: SettingName, samples: number, passAtK: ModelResult['settings'][number]['passAtK']) => ({
-      setting,
-      samples,
-      passAtK,
-      boxed: 1,
-      stopped: 1,
-      thoughtTokens: 9,
-    });
+    const result = (setting: SettingName, samples: number, passAtK: { k: number; value: number }[]) =>
+      summaryOf(setting, samples, passAtK);
     return [
       result(`${kind}-greedy`, 1, [{ k: 1, value: greedy! }]),
       result(`${kind}-sample`, 32, [
@@ -25,14 +20,20 @@ function row(subject: ModelResult['subject'], percentages: number[]): ModelResul
       ]),
     ];
   });
-  return { subject, directory: null, settings };
+  return { subject, directory: null, sets: [{ set: 'gsm8k', questions: 100, settings }] };
 }
 
 const results: RunResults = {
-  questions: 100,
-  samples: 32,
-  k: [1, 32],
-  noise: { factor: 0.33, scale: 'entry' },
+  model: 'Llama-3.2-3B-Instruct',
+  trainedOn: 'gsm8k',
+  seed: 1,
+  evaluation: {
+    samples: 32,
+    k: [1, 32],
+    noise: { factor: 0.33, scale: 'entry' },
+    caps: { thought: 512, answer: 32 },
+    seed: 1,
+  },
   trainedWith: { noise: { factor: 0.33, scale: 'entry' }, temperature: {} },
   training: [
     {
@@ -51,7 +52,7 @@ const results: RunResults = {
 };
 
 test("the layout of the paper's table 3, the best of each column marked", () => {
-  const table = paperTable(results, pico.createColors(false));
+  const table = paperTable(results, 'gsm8k', pico.createColors(false));
   expect(table).toBe(
     [
       'trained   HG   HS1  HS32    FG   FS1   FS32    SG   SS1  SS32',
@@ -73,14 +74,17 @@ test("the layout of the paper's table 3, the best of each column marked", () => 
 test('settings that were not evaluated have no column', () => {
   const models = results.models.map((model) => ({
     ...model,
-    settings: model.settings.filter(({ setting }) => setting === 'soft-greedy'),
+    sets: model.sets.map((result) => ({
+      ...result,
+      settings: result.settings.filter(({ setting }) => setting === 'soft-greedy'),
+    })),
   }));
-  expect(paperTable({ ...results, models }, pico.createColors(false)).split('\n')[0]).toBe('trained   SG');
+  expect(paperTable({ ...results, models }, 'gsm8k', pico.createColors(false)).split('\n')[0]).toBe('trained   SG');
 });
 
 test('the legend says what was trained otherwise than it is tested', () => {
   const last = (changes: Partial<RunResults>) =>
-    paperTable({ ...results, ...changes }, pico.createColors(false))
+    paperTable({ ...results, ...changes }, 'gsm8k', pico.createColors(false))
       .split('\n')
       .at(-1);
   const soft = { ...results.training[0]!, mode: 'soft' as const };
@@ -92,12 +96,12 @@ test('the legend says what was trained otherwise than it is tested', () => {
   expect(last({ trainedWith, training: [soft, fuzzy] })).toBe(
     "Trained at σ = 1 rms of the embedding's rows; τ: fuzzy 0.1.",
   );
-  expect(last({ trainedWith: { ...trainedWith, noise: results.noise }, training: [fuzzy] })).toBe(
+  expect(last({ trainedWith: { ...trainedWith, noise: results.evaluation!.noise }, training: [fuzzy] })).toBe(
     'Trained at τ: fuzzy 0.1.',
   );
   const placed = (noise: RunResults['trainedWith']['noise']) =>
     last({ trainedWith: { noise, temperature: {} }, training: [soft] });
-  const { factor, scale } = results.noise;
+  const { factor, scale } = results.evaluation!.noise;
   expect(placed({ factor, scale, placement: 'hidden' })).toBe('Trained at σ = 0.33 rms of the final hidden states.');
   expect(placed({ factor, scale, placement: 'logits' })).toBe('Trained at σ = 0.33 rms of the logits.');
   expect(placed({ factor, scale, placement: 'topk', k: 5 })).toBe(

@@ -1,6 +1,6 @@
 // The results of a run in the layout of the paper's table 3.
 import { binomialStandardError } from '@soft-tokens/metrics';
-import type { Mode } from '@soft-tokens/samplers';
+import { type Mode, paperTemperatures } from '@soft-tokens/samplers';
 import { match } from 'ts-pattern';
 import type { TrainingNoiseConfig } from './config/recipe.js';
 import type { Colors } from './io.js';
@@ -10,12 +10,16 @@ import { formatTable, percent, wrap } from './table.js';
 /** The order of the paper: hard, fuzzy, soft thoughts at inference. */
 const kinds: readonly Mode[] = ['hard', 'fuzzy', 'soft'];
 
-/** τ of thoughts that are sampled when tested. */
-const paperTemperatures: Record<Mode, number> = { hard: 1, soft: 0.5, fuzzy: 0.0001 };
-
 interface Column {
   heading: string;
   value(model: ModelResult): number | undefined;
+}
+
+/** A table for each test set. */
+export function paperTables(results: RunResults, colors: Colors): string {
+  const sets = results.models[0]?.sets ?? [];
+  const tables = sets.map(({ set }) => `${sets.length > 1 ? `${set}\n\n` : ''}${paperTable(results, set, colors)}`);
+  return tables.join('\n\n');
 }
 
 /**
@@ -24,8 +28,10 @@ interface Column {
  *
  * Source: Butt et al. 2025, arXiv:2509.19170, table 3.
  */
-export function paperTable(results: RunResults, colors: Colors): string {
-  const columns = columnsOf(results).filter(({ value }) => results.models.some((model) => value(model) !== undefined));
+export function paperTable(results: RunResults, set: string, colors: Colors): string {
+  const columns = columnsOf(results, set).filter(({ value }) =>
+    results.models.some((model) => value(model) !== undefined),
+  );
   const rows = results.models.map((model) => [
     model.subject === 'base' ? 'none' : model.subject,
     ...columns.map(({ value }) => {
@@ -39,14 +45,18 @@ export function paperTable(results: RunResults, colors: Colors): string {
     }),
   ]);
   const table = formatTable(['trained', ...columns.map(({ heading }) => `${heading} `)], rows, 1);
-  return `${table}\n\n${legend(results)}`;
+  return `${table}\n\n${legend(results, set)}`;
 }
 
-function columnsOf({ samples }: RunResults): Column[] {
+function columnsOf({ evaluation }: RunResults, set: string): Column[] {
+  const samples = evaluation?.samples ?? 1;
   return kinds.flatMap((kind) => {
     const letter = kind[0]!.toUpperCase();
     const at = (setting: string, k: number) => (model: ModelResult) =>
-      model.settings.find((result) => result.setting === setting)?.passAtK.find((point) => point.k === k)?.value;
+      model.sets
+        .find((result) => result.set === set)
+        ?.settings.find((result) => result.setting === setting)
+        ?.passAtK.find((point) => point.k === k)?.value;
     return [
       { heading: `${letter}G`, value: at(`${kind}-greedy`, 1) },
       { heading: `${letter}S1`, value: at(`${kind}-sample`, 1) },
@@ -55,8 +65,9 @@ function columnsOf({ samples }: RunResults): Column[] {
   });
 }
 
-function legend(results: RunResults): string {
-  const { questions, samples, noise } = results;
+function legend(results: RunResults, set: string): string {
+  const { samples, noise } = results.evaluation!;
+  const questions = results.models[0]!.sets.find((result) => result.set === set)!.questions;
   const error = percent(binomialStandardError(Math.round(questions / 2), questions));
   return [
     `% correct of ${questions} held-out questions (standard error <= ${error}); * best.`,
@@ -79,11 +90,11 @@ export const noiseText = ({ factor, scale, placement = 'embedding', k }: Trainin
 };
 
 /** What the modes were trained at, where it is not what they are tested at. */
-function trainedOtherwise({ noise, trainedWith, training }: RunResults): string[] {
+function trainedOtherwise({ evaluation, trainedWith, training }: RunResults): string[] {
   const modes = training.map(({ mode }) => mode);
   const { noise: own, temperature } = trainedWith;
   const noisy = modes.some((mode) => mode !== 'hard');
-  const other = noisy && noiseText(own) !== noiseText(noise);
+  const other = noisy && noiseText(own) !== noiseText(evaluation!.noise);
   const warmer = modes.flatMap((mode) => {
     const value = temperature[mode];
     return value === undefined || value === paperTemperatures[mode] ? [] : [`${mode} ${value}`];

@@ -197,13 +197,26 @@ describe('commands on a model that knows nothing', () => {
 
   test('eval: every setting, as a table and as JSON', async () => {
     const recipe = writeRecipe(folder.path);
-    const argv = ['eval', at('model'), '--data', recipe, '--setting', 'all', '--samples', '4', '--limit', '2'];
+    const argv = [
+      'eval',
+      at('model'),
+      '--data',
+      recipe,
+      '--setting',
+      'all',
+      '--samples',
+      '4',
+      '--limit',
+      '2',
+      '--out',
+      at('evaluations'),
+    ];
     const { code, out } = await runInProcess([...argv, '--json']);
     expect(code).toBe(0);
-    const { results, questions } = JSON.parse(out);
-    expect(questions).toBe(2);
+    const [{ set, questions, settings }] = JSON.parse(out).sets;
+    expect([set, questions]).toEqual(['arithmetic', 2]);
     expect(
-      results.map(({ setting, samples, passAtK }: { setting: string; samples: number; passAtK: { k: number }[] }) => [
+      settings.map(({ setting, samples, passAtK }: { setting: string; samples: number; passAtK: { k: number }[] }) => [
         setting,
         samples,
         passAtK.map(({ k }) => k),
@@ -217,7 +230,7 @@ describe('commands on a model that knows nothing', () => {
       ['soft-sample', 4, [1, 2, 4]],
     ]);
     const table = await runInProcess([...argv, '--k', '1,4']);
-    expect(table.out.split('\n')[0]).toBe('setting        @1   @4  ended  tokens');
+    expect(table.out.split('\n')[0]).toBe('setting        @1   @4  maj  ended  tokens');
     for (const line of table.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
   });
 

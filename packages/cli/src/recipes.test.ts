@@ -12,6 +12,7 @@ import { problemsOf, toQuestion } from './config/data.js';
 import { loadSftRecipe, loadTrainRecipe } from './config/load.js';
 import { parseSetting } from './config/set.js';
 import { evaluateSetting } from './evaluation.js';
+import { evaluationFiles } from './jobs/layout.js';
 import { temporaryFolder } from './test/tools.js';
 import { sigmaOf } from './training.js';
 
@@ -40,19 +41,20 @@ test('the tiny model is small, solves a part of the problems, and noise takes li
   await useEngine('wasm');
   const subject = await loadModelDirectory(tiny);
   const data = { kind: 'arithmetic', levels: [1, 2], train: 0, validation: 0, test: 100, seed: 2 } as const;
-  const questions = (await problemsOf({ ...data, levels: [...data.levels] }, 'test')).map((problem) =>
-    toQuestion(problem, 'plain', subject.tokenizer),
-  );
+  const problems = await problemsOf({ ...data, levels: [...data.levels] }, 'test');
+  const questions = problems.map((problem) => toQuestion(problem, 'plain', subject.tokenizer));
   const accuracy = async (setting: SettingName) => {
     const { passAtK } = await evaluateSetting({
       subject,
       sigma: sigmaOf(subject, { factor: 0.33, scale: 'entry' }),
       setting,
+      problems,
       questions,
       samples: 8,
       k: [1],
       caps: { thought: 32, answer: 6 },
       seed: 1,
+      files: evaluationFiles(folder.path, setting),
       signal: new AbortController().signal,
     });
     return passAtK[0]!.value;

@@ -2,20 +2,30 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Mode, SettingName } from '@soft-tokens/samplers';
-import type { NoiseConfig, TrainConfig, TrainingNoiseConfig } from './config/recipe.js';
-import type { SettingResult } from './evaluation.js';
+import type { Caps, NoiseConfig, TrainConfig, TrainingNoiseConfig } from './config/recipe.js';
 import { evaluationOf } from './jobs/evaluateTask.js';
 import { layout } from './jobs/layout.js';
-import { type SubjectName, settingsOf } from './jobs/tasks.js';
+import { type SubjectName, settingsOf, testSetsOf } from './jobs/tasks.js';
 import type { MetricsRecord, TrainedRecord } from './jobs/trainTask.js';
 import { readLines } from './jsonLines.js';
+import { modelName } from './model.js';
+import type { SettingSummary } from './summary.js';
 
 /** One model of the run. */
 export interface ModelResult {
   subject: SubjectName;
   /** Its Hugging Face directory, relative to the run folder; `null` for the model the run started from. */
   directory: string | null;
-  settings: Array<Omit<SettingResult, 'questions' | 'seconds'>>;
+  /** A test set each, in the recipe's order. */
+  sets: SetResult[];
+}
+
+/** A model on one test set. */
+export interface SetResult {
+  set: string;
+  questions: number;
+  /** In the order of the paper's table 3. */
+  settings: SettingSummary[];
 }
 
 /** How a mode's training went. */
@@ -30,14 +40,16 @@ export interface TrainingResult {
 
 /** The content of results.json. */
 export interface RunResults {
-  questions: number;
-  samples: number;
-  k: number[];
-  /** Of the noisy settings when tested: σ = factor · rms of the embedding, per entry or of a row. */
-  noise: NoiseConfig;
+  /** The last part of the base model's path. */
+  model: string;
+  /** The kind of the training set. */
+  trainedOn: string;
+  seed: number;
   /** How the modes' thoughts were drawn while training. A temperature that is absent is the paper's. */
   trainedWith: { noise: TrainingNoiseConfig; temperature: TrainConfig['temperature'] };
   training: TrainingResult[];
+  /** What the models are tested with; `noise`, of the noisy settings: σ = factor · rms of the embedding. */
+  evaluation: { samples: number; k: number[]; noise: NoiseConfig; caps: Caps; seed: number } | null;
   models: ModelResult[];
 }
 
@@ -48,22 +60,25 @@ const WINDOW = 20;
 
 /** Collects the results of a finished run. */
 export async function collectResults(config: TrainConfig, directory: string): Promise<RunResults> {
-  const { samples, k, noise } = evaluationOf(config);
+  const { questions: _, ...evaluation } = evaluationOf(config);
   const training = await Promise.all(modesOf(config).map((mode) => trainingResult(directory, mode)));
-  let questions = 0;
   const models: ModelResult[] = [];
   for (const subject of config.evaluate ? subjects : []) {
     if (subject !== 'base' && !config.modes.includes(subject)) continue;
-    const settings: ModelResult['settings'] = [];
-    for (const setting of settingsOf(config)) {
-      const { questions: each, seconds: _, ...rest } = await readSetting(directory, subject, setting);
-      questions = each.length;
-      settings.push(rest);
-    }
-    models.push({ subject, directory: subject === 'base' ? null : layout.best('', subject), settings });
+    const sets = await Promise.all(
+      Object.keys(testSetsOf(config)).map((set) => setResult(directory, subject, set, settingsOf(config))),
+    );
+    models.push({ subject, directory: subject === 'base' ? null : layout.best('', subject), sets });
   }
-  const trainedWith = { noise: config.noise, temperature: config.temperature };
-  return { questions, samples, k, noise, trainedWith, training, models };
+  return {
+    model: modelName(config.model),
+    trainedOn: config.data.kind,
+    seed: config.seed,
+    trainedWith: { noise: config.noise, temperature: config.temperature },
+    training,
+    evaluation: config.evaluate ? evaluation : null,
+    models,
+  };
 }
 
 /** The modes a run trains, in the order of the table. */
@@ -71,8 +86,17 @@ export function modesOf({ modes }: TrainConfig): Mode[] {
   return subjects.filter((subject): subject is Mode => subject !== 'base' && modes.includes(subject));
 }
 
-async function readSetting(directory: string, subject: SubjectName, setting: SettingName): Promise<SettingResult> {
-  return JSON.parse(await readFile(layout.evaluation(directory, subject, setting), 'utf8')) as SettingResult;
+async function setResult(
+  directory: string,
+  subject: SubjectName,
+  set: string,
+  names: readonly SettingName[],
+): Promise<SetResult> {
+  const files = names.map((setting) => layout.evaluation(directory, subject, set, setting));
+  const settings = await Promise.all(
+    files.map(async ({ summary }) => JSON.parse(await readFile(summary, 'utf8')) as SettingSummary),
+  );
+  return { set, questions: (await readLines(files[0]!.questions)).length, settings };
 }
 
 async function trainingResult(directory: string, mode: Mode): Promise<TrainingResult> {

@@ -10,11 +10,11 @@ import type { TrainConfig } from './config/recipe.js';
 import { startEngine, threadsEach, workerCount } from './engine.js';
 import type { Io } from './io.js';
 import { type ChildRunner, startChild } from './jobs/childRunner.js';
-import { Estimator, workOf } from './jobs/estimate.js';
-import { createExecutor } from './jobs/execute.js';
+import { Estimator, type ProblemCounts, workOf } from './jobs/estimate.js';
+import { createExecutor, type TaskContext } from './jobs/execute.js';
 import { layout } from './jobs/layout.js';
 import { type Job, type Runner, runJobs } from './jobs/scheduler.js';
-import { needsOf, type Task, type TaskEvent, taskName, tasksOf } from './jobs/tasks.js';
+import { needsOf, type Task, type TaskEvent, taskName, tasksOf, testSetsOf } from './jobs/tasks.js';
 import { checkLora } from './lora.js';
 import { measureMatMul } from './measure.js';
 import {
@@ -25,29 +25,34 @@ import {
   trainingSize,
 } from './memory.js';
 import { checkModel } from './model.js';
-import { paperTable, trainingTable } from './paperTable.js';
+import { paperTables, trainingTable } from './paperTable.js';
 import { createProgress, duration, type Progress } from './progress.js';
 import { writeReport } from './report/page.js';
 import { collectResults, isFinished, type RunResults } from './results.js';
 import { openRunFolder, type RunFolder } from './runFolder.js';
+
+/** Where a run is kept. */
+export interface RunOptions {
+  directory: string;
+  /** Throws away what another configuration left. */
+  overwrite: boolean;
+  /** A directory in which runs from the same base share its evaluations: done once, and copied into each run. */
+  shared?: string;
+}
 
 /**
  * Does whatever of a run is not done yet in its folder, and returns its results.
  *
  * @throws CliError for a configuration or folder that does not fit; whatever a task throws; the signal's reason.
  */
-export async function runTraining(
-  io: Io,
-  config: TrainConfig,
-  run: { directory: string; overwrite: boolean },
-): Promise<RunResults> {
+export async function runTraining(io: Io, config: TrainConfig, run: RunOptions): Promise<RunResults> {
   // What is wrong with the input is better known before a folder is made or any process starts.
   const shapes = await checkModel(config.model);
   checkLora(config, shapes);
   // Validation is a part of the training file: what is wrong there has been said.
   const count = async (split: Split, note?: Io['note']) => (await problemsOf(config.data, split, note)).length;
   await count('train', io.note);
-  const counts = { validation: await count('validation'), test: config.evaluate ? await count('test', io.note) : 0 };
+  const counts = { validation: await count('validation'), test: await testCounts(config, io.note) };
   const engine = await startEngine(config.engine);
   const size = await trainingSize(config, shapes);
   requireRoom(config, size, run);
@@ -55,7 +60,7 @@ export async function runTraining(
   try {
     const tasks = tasksOf(config);
     const open = tasks.filter((task) => !isFinished(layout.marker(folder.directory, task)));
-    if (open.length > 0) await doTasks(io, config, folder, engine, { tasks, open, counts, size });
+    if (open.length > 0) await doTasks(io, config, folder, engine, { tasks, open, counts, size, shared: run.shared });
     else io.note(`${display(folder.directory)}: finished before; nothing to do\n`);
     const results = await collectResults(config, folder.directory);
     await writeResults(folder.directory, config, results);
@@ -67,7 +72,7 @@ export async function runTraining(
 
 /** The tables of a run, as text. */
 export function resultText(results: RunResults, colors: Io['colors']['out']): string {
-  const tables = [trainingTable(results), ...(results.models.length > 0 ? [paperTable(results, colors)] : [])];
+  const tables = [trainingTable(results), ...(results.models.length > 0 ? [paperTables(results, colors)] : [])];
   return tables.join('\n\n');
 }
 
@@ -77,10 +82,21 @@ async function writeResults(directory: string, config: TrainConfig, results: Run
   await writeReport(directory, config, results);
 }
 
-/** Problems of a split. */
-interface Counts {
-  validation: number;
-  test: number;
+/** How many problems there are of each test set, by its name. */
+async function testCounts(config: TrainConfig, note: Io['note']): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const [set, data] of Object.entries(config.evaluate ? testSetsOf(config) : {})) {
+    counts[set] = (await problemsOf(data, 'test', note)).length;
+  }
+  return counts;
+}
+
+interface Work {
+  tasks: readonly Task[];
+  open: readonly Task[];
+  counts: ProblemCounts;
+  size: ModelSize;
+  shared: string | undefined;
 }
 
 async function doTasks(
@@ -88,7 +104,7 @@ async function doTasks(
   config: TrainConfig,
   folder: RunFolder,
   engine: EngineReport,
-  { tasks, open, counts, size }: { tasks: readonly Task[]; open: readonly Task[]; counts: Counts; size: ModelSize },
+  { tasks, open, counts, size, shared }: Work,
 ): Promise<void> {
   const jobs = jobsOf(config, tasks, open, counts);
   const wanted = Math.min(workerCount(config.workers, engine.name, trainingBytes(size)), jobs.length);
@@ -100,7 +116,14 @@ async function doTasks(
     { runners: wanted, secondsPerUnit: await priorSpeed(size) },
   );
   const show = showOf(progress, estimator);
-  const team = await assemble(config, folder, engine, wanted, io.signal, show.event);
+  const team = await assemble(
+    { config, directory: folder.directory, shared },
+    folder,
+    engine,
+    wanted,
+    io.signal,
+    show.event,
+  );
   // The clock runs between events too.
   const ticker = setInterval(() => show.redraw(), 1000);
   const started = performance.now();
@@ -124,11 +147,7 @@ async function doTasks(
  * Throws where the trainings that will run side by side have no room: `auto` takes no more processes than there is room
  * for.
  */
-export function requireRoom(
-  config: TrainConfig,
-  size: ModelSize,
-  run: { directory: string; overwrite: boolean },
-): void {
+export function requireRoom(config: TrainConfig, size: ModelSize, run: RunOptions): void {
   const trainings = tasksOf(config).filter(
     (task) => task.kind === 'train' && (run.overwrite || !isFinished(layout.marker(run.directory, task))),
   );
@@ -137,7 +156,12 @@ export function requireRoom(
   requireTrainingMemory(display(config.model), size, processes);
 }
 
-function jobsOf(config: TrainConfig, tasks: readonly Task[], open: readonly Task[], counts: Counts): Job<Task>[] {
+function jobsOf(
+  config: TrainConfig,
+  tasks: readonly Task[],
+  open: readonly Task[],
+  counts: ProblemCounts,
+): Job<Task>[] {
   const openNames = new Set(open.map(taskName));
   // One test of the base model goes first: it tells how fast testing is, which the time left depends on. Then training,
   // since others wait for it; then the largest, so that little is left for one process at the end.
@@ -206,16 +230,15 @@ interface Team {
 
 /** The processes of a run: this one alone, or as many others as wanted. */
 async function assemble(
-  config: TrainConfig,
+  context: Pick<TaskContext, 'config' | 'directory' | 'shared'>,
   folder: RunFolder,
   engine: EngineReport,
   count: number,
   signal: AbortSignal,
   onEvent: (event: TaskEvent) => void,
 ): Promise<Team> {
-  const { directory } = folder;
   if (count === 1) {
-    const run = createExecutor({ config, directory, signal, emit: onEvent });
+    const run = createExecutor({ ...context, signal, emit: onEvent });
     return { runners: [{ run }], stop: () => {}, close: () => {} };
   }
   const threads = threadsEach(count);
@@ -230,7 +253,10 @@ async function assemble(
   signal.addEventListener('abort', stop);
   try {
     for (let i = 0; i < count; i++) {
-      const child = await startChild({ type: 'start', config, directory, engine: engine.name, threads }, onEvent);
+      const child = await startChild(
+        { type: 'start', ...context, shared: context.shared, engine: engine.name, threads },
+        onEvent,
+      );
       folder.addProcess(child.pid);
       children.push(child);
     }

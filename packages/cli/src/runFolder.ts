@@ -175,11 +175,11 @@ const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The keys of a configuration that hold paths. */
-const pathKeys = ['model', 'out', 'init.tokenizer', 'data.train', 'data.test'];
+const pathKeys = /^(model|out|init\.tokenizer|data\.(train|test)|evaluate\.(sets|outOfDomain)\..+\.(train|test))$/;
 
 /** A configuration whose paths are relative to a folder; absent keys left out. */
 function withRelativePaths(value: unknown, directory: string, path = ''): unknown {
-  if (typeof value === 'string' && pathKeys.includes(path)) return relative(directory, value);
+  if (typeof value === 'string' && pathKeys.test(path)) return relative(directory, value);
   if (!isMap(value)) return value;
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
   return Object.fromEntries(

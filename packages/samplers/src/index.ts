@@ -26,6 +26,13 @@ export { type HiddenAction, hiddenNoise } from './hiddenNoise.js';
 export { type LogitsAction, logitNoise } from './logitNoise.js';
 export { pacer } from './pace.js';
 export { braceDepth, endsWith } from './phrase.js';
-export { isDeterministic, type Mode, type SettingName, samplerFor, settingNames } from './settings.js';
+export {
+  isDeterministic,
+  type Mode,
+  paperTemperatures,
+  type SettingName,
+  samplerFor,
+  settingNames,
+} from './settings.js';
 export { type SoftOptions, soft } from './soft.js';
 export { type TopKAction, topKNoise } from './topKNoise.js';

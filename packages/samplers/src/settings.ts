@@ -20,6 +20,9 @@ export const settingNames: readonly SettingName[] = [
   'soft-sample',
 ];
 
+/** τ of each mode's thoughts in the paper. Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, sec. 4. */
+export const paperTemperatures: Readonly<Record<Mode, number>> = { hard: 1, soft: 0.5, fuzzy: 0.0001 };
+
 /**
  * The sampler of one of the six settings:
  *
@@ -48,13 +51,14 @@ export function samplerFor(
   temperature?: number,
   placement?: Placement,
 ): Sampler<Action> {
+  const at = (mode: Mode) => temperature ?? paperTemperatures[mode];
   const samplers: Record<SettingName, () => Sampler<Action>> = {
     'hard-greedy': () => hard({ temperature: 0 }),
-    'hard-sample': () => hard({ temperature: temperature ?? 1 }),
-    'soft-greedy': () => soft({ temperature: temperature ?? 0.5, noiseScale: 0, placement }),
-    'soft-sample': () => soft({ temperature: temperature ?? 0.5, noiseScale, placement }),
-    'fuzzy-greedy': () => fuzzy({ temperature: temperature ?? 0.0001, noiseScale: 0, placement }),
-    'fuzzy-sample': () => fuzzy({ temperature: temperature ?? 0.0001, noiseScale, placement }),
+    'hard-sample': () => hard({ temperature: at('hard') }),
+    'soft-greedy': () => soft({ temperature: at('soft'), noiseScale: 0, placement }),
+    'soft-sample': () => soft({ temperature: at('soft'), noiseScale, placement }),
+    'fuzzy-greedy': () => fuzzy({ temperature: at('fuzzy'), noiseScale: 0, placement }),
+    'fuzzy-sample': () => fuzzy({ temperature: at('fuzzy'), noiseScale, placement }),
   };
   if (!Object.hasOwn(samplers, name)) {
     throw new RangeError(`samplerFor: expected one of ${settingNames.join(', ')}, got ${name}`);

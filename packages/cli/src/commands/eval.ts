@@ -1,17 +1,25 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { binomialStandardError } from '@soft-tokens/metrics';
 import { loadModelDirectory } from '@soft-tokens/models';
-import { settingNames } from '@soft-tokens/samplers';
+import { isDeterministic, settingNames } from '@soft-tokens/samplers';
 import { problemsOf, toQuestion } from '../config/data.js';
 import { loadEvalRecipe } from '../config/load.js';
+import { display } from '../config/paths.js';
 import { type NoiseConfig, powersUpTo } from '../config/recipe.js';
 import { startEngine } from '../engine.js';
 import { usageError } from '../errors.js';
-import { evaluateSetting, type SettingResult } from '../evaluation.js';
+import { evaluateSetting } from '../evaluation.js';
+import { evaluationDigest } from '../evaluationDigest.js';
 import type { Io } from '../io.js';
-import { modelHelp, modelPath } from '../model.js';
+import { evaluationFiles } from '../jobs/layout.js';
+import { testSetsOf } from '../jobs/tasks.js';
+import { type FolderLock, lockFolder } from '../lock.js';
+import { modelHelp, modelName, modelPath } from '../model.js';
 import { createProgress } from '../progress.js';
-import { formatTable, percent } from '../table.js';
+import type { SetResult } from '../results.js';
+import { formatTable, percent, wrap } from '../table.js';
 import { sigmaOf } from '../training.js';
 import {
   engineOption,
@@ -39,16 +47,18 @@ export function evalCommand(io: Io): Command {
     .option('--k <list>', 'which pass@k, e.g. 1,2,4; default: powers of two', parseList)
     .option('--limit <n>', 'only the first n questions', positiveWholeNumber)
     .option('--noise <factor>', 'noise as a multiple of the embedding rms (default: 0.33)', nonNegativeNumber)
+    .option('--out <directory>', 'where evaluations are kept, each in a folder of its own', join('runs', 'eval'))
+    .option('--overwrite', 'begin anew where there is one')
     .addOption(seedOption())
     .addOption(engineOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
-      examples(
+      `${examples(
         'soft-tokens eval packages/models/tiny --data recipes/demo.yaml --setting all',
         'soft-tokens eval MODEL --data recipes/gsm8k.yaml \\\n      --set data.test=test.jsonl --setting soft-sample --samples 32 --limit 50',
         "soft-tokens eval MODEL --set 'data={kind: arithmetic, levels: [2]}'",
-      ),
+      )}\nThe same command goes on where an earlier one stopped, and does nothing twice.\n`,
     )
     .action(async (model, flags) => {
       if (flags.data === undefined && flags.set.length === 0) {
@@ -70,59 +80,86 @@ export function evalCommand(io: Io): Command {
       const engine = await startEngine(config.engine);
       const subject = await loadModelDirectory(path);
       const limit = flags.limit ?? config.evaluate.questions;
-      const questions = (await problemsOf(config.data, flags.split, io.note))
-        .slice(0, limit)
-        .map((problem) => toQuestion(problem, config.prompt, subject.tokenizer));
+      const { noise } = config.evaluate;
       const caps = config.evaluate.caps ?? config.caps;
-      const results: SettingResult[] = [];
+      const seed = flags.seed ?? config.evaluate.seed ?? config.seed;
+      const sets = await Promise.all(
+        Object.entries(testSetsOf(config)).map(async ([set, data]) => {
+          const problems = (await problemsOf(data, flags.split, io.note)).slice(0, limit);
+          const questions = problems.map((problem) => toQuestion(problem, config.prompt, subject.tokenizer));
+          const evaluation = { samples, k, caps, noise, seed, prompt: config.prompt, split: flags.split, limit };
+          const digest = await evaluationDigest({ ...evaluation, model: path, data });
+          return { set, problems, questions, directory: join(flags.out, `${modelName(path)}-${set}-${digest}`) };
+        }),
+      );
+      const parts = sets.flatMap((set) => flags.setting.map((setting) => ({ ...set, setting })));
+      // Greedy settings draw one sample a question, the others many: the work counts samples.
+      const works = parts.map(({ questions, setting }) => questions.length * (isDeterministic(setting) ? 1 : samples));
+      const total = sum(works);
+      const results: SetResult[] = sets.map(({ set, questions }) => ({
+        set,
+        questions: questions.length,
+        settings: [],
+      }));
       const progress = createProgress(io);
       const began = performance.now();
-      // Greedy settings draw one sample a question, the others many: the work counts samples.
-      const work = flags.setting.map((name) => questions.length * (name.endsWith('-greedy') ? 1 : samples));
-      const total = work.reduce((sum, part) => sum + part, 0);
-      const before = (index: number) => work.slice(0, index).reduce((sum, part) => sum + part, 0);
+      const locks: FolderLock[] = [];
       try {
-        for (const [index, setting] of flags.setting.entries()) {
-          const result = await evaluateSetting({
+        for (const { directory } of sets) {
+          if (flags.overwrite) await rm(directory, { recursive: true, force: true });
+          await mkdir(directory, { recursive: true });
+          locks.push(await lockFolder(directory));
+        }
+        let before = 0;
+        for (const [index, { set, setting, problems, questions, directory }] of parts.entries()) {
+          const summary = await evaluateSetting({
             subject,
-            sigma: sigmaOf(subject, config.evaluate.noise),
+            sigma: sigmaOf(subject, noise),
             setting,
+            problems,
             questions,
             samples,
             k,
             caps,
-            seed: config.seed,
+            seed,
+            files: evaluationFiles(directory, setting),
             signal: io.signal,
-            onProgress: (done, count) => {
-              const share = (before(index) + (work[index]! * done) / count) / total;
+            onProgress: ({ done, total: all, correct, resumed }) => {
+              const share = (sum(works.slice(0, index)) + (works[index]! * done) / all) / total;
+              if (resumed) before += (works[index]! * done) / all / total;
               const seconds = (performance.now() - began) / 1000;
-              progress.update(share, (seconds / share) * (1 - share), `${setting} ${done}/${count} questions`);
+              const left = share > before ? (seconds / (share - before)) * (1 - share) : undefined;
+              const text = `${set} ${setting} ${done}/${all}, ${percent(correct)} % right`;
+              progress.update(share, left, text);
             },
           });
-          results.push(result);
+          results.find((result) => result.set === set)!.settings.push(summary);
         }
       } finally {
         progress.stop();
+        for (const lock of locks) lock.release();
       }
-      const summary = {
-        model,
-        engine: engine.name,
-        split: flags.split,
-        questions: questions.length,
-        samples,
-        noise: config.evaluate.noise,
-        caps,
-        seed: config.seed,
-        results,
-      };
-      io.out(flags.json ? `${JSON.stringify(summary)}\n` : `${resultTable(results, k, config.evaluate.noise)}\n`);
+      for (const { directory } of sets) io.note(`kept in ${display(directory)}\n`);
+      const summary = { model, engine: engine.name, split: flags.split, samples, noise, caps, seed, sets: results };
+      io.out(flags.json ? `${JSON.stringify(summary)}\n` : `${resultTables(results, k, noise)}\n`);
     });
   return command as unknown as Command;
 }
 
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+
+/** A table for each test set. */
+function resultTables(results: readonly SetResult[], k: readonly number[], noise: NoiseConfig): string {
+  const title = (set: string) => (results.length > 1 ? `${set}\n` : '');
+  return results.map((result) => `${title(result.set)}${resultTable(result, k, noise)}`).join('\n\n');
+}
+
 /** A row a setting: pass@k in per cent, then how the thoughts went. */
-export function resultTable(results: readonly SettingResult[], k: readonly number[], noise: NoiseConfig): string {
-  const n = results[0]?.questions.length ?? 0;
+export function resultTable(
+  { questions: n, settings: results }: SetResult,
+  k: readonly number[],
+  noise: NoiseConfig,
+): string {
   // Greedy settings alone have no more than pass@1.
   const drawn = k.filter((each) => results.some(({ passAtK }) => passAtK.some((point) => point.k === each)));
   const shown =
@@ -135,17 +172,21 @@ export function resultTable(results: readonly SettingResult[], k: readonly numbe
         const point = at(each);
         return point ? percent(point.value) : '';
       }),
-      percent(result.stopped),
-      result.thoughtTokens.toFixed(1),
+      percent(result.majority.at(-1)!.value),
+      percent(result.thoughtEnd.phrase),
+      result.thoughtTokens.mean.toFixed(1),
     ];
   });
-  const table = formatTable(['setting', ...shown.map((each) => `@${each}`), 'ended', 'tokens'], rows);
+  const table = formatTable(['setting', ...shown.map((each) => `@${each}`), 'maj', 'ended', 'tokens'], rows);
   const more =
-    shown.length < drawn.length ? `;\nof ${drawn.length} k asked for ${shown.length} are shown, --json has all` : '';
+    shown.length < drawn.length ? `; of ${drawn.length} k asked for ${shown.length} are shown, --json has all` : '';
   const noisy = results.some(({ setting }) => setting.endsWith('-sample') && !setting.startsWith('hard'));
   const sigma = noisy ? `\nsoft-sample and fuzzy-sample at noise σ = ${noise.factor} rms of the embedding` : '';
   const half = percent(binomialStandardError(Math.round(n / 2), n));
-  return `${table}\npass@k in %, ${n} questions (standard error <= ${half}); ended: thoughts that\nended by themselves, %; tokens: mean length of a thought${more}${sigma}`;
+  const legend =
+    `pass@k in %, ${n} questions (standard error <= ${half}); maj: the majority of all samples is right, %; ended: ` +
+    `thoughts that ended by themselves, %; tokens: mean length of a thought; 95 % intervals: --json${more}`;
+  return `${table}\n${wrap(legend)}${sigma}`;
 }
 
 function parseSettings(text: string) {

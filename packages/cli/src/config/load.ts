@@ -6,7 +6,17 @@ import { z } from 'zod';
 import { messageOf, usageError } from '../errors.js';
 import { type ConfigDocument, checkDocument, readDocument } from './document.js';
 import { display, isGgufPath, resolveFrom } from './paths.js';
-import { type EvalConfig, evalSchema, type SftConfig, sftSchema, type TrainConfig, trainSchema } from './recipe.js';
+import {
+  type ChoicesConfig,
+  type DataConfig,
+  type EvalConfig,
+  type EvaluationConfig,
+  evalSchema,
+  type SftConfig,
+  sftSchema,
+  type TrainConfig,
+  trainSchema,
+} from './recipe.js';
 import type { Setting } from './set.js';
 
 /** The recipe of `soft-tokens train`. Throws CliError (exit code 2) for whatever is wrong with it. */
@@ -38,7 +48,7 @@ export async function loadTrainRecipe(file: string, settings: readonly Setting[]
     const where = document.placeOf(['evaluate', 'k']);
     throw usageError(`${where}: evaluate.k: expected at most the ${samples} samples, got ${tooLarge}`);
   }
-  return { ...config, data: dataPaths(document, config.data) };
+  return { ...config, ...evaluatedPaths(document, config), data: dataPaths(document, config.data) };
 }
 
 /** The recipe of `soft-tokens sft`. Throws CliError (exit code 2) for whatever is wrong with it. */
@@ -74,17 +84,38 @@ export async function loadEvalRecipe(file: string | undefined, settings: readonl
     ),
   );
   const config = checkDocument({ ...document, value }, evalSchema);
-  return { ...config, data: dataPaths(document, config.data) };
+  return { ...config, ...evaluatedPaths(document, config), data: dataPaths(document, config.data) };
 }
 
-function dataPaths<D extends TrainConfig['data']>(document: ConfigDocument, data: D): D {
+/** The evaluate section with the full paths of its sets' files. */
+function evaluatedPaths<E extends EvaluationConfig | undefined>(
+  document: ConfigDocument,
+  { evaluate }: { evaluate?: E },
+): { evaluate?: E } {
+  if (!evaluate) return {};
+  const { sets, outOfDomain } = evaluate;
+  const resolved = (key: string, found: Record<string, DataConfig | ChoicesConfig>) =>
+    mapValues(found, (data, name) => dataPaths(document, data, ['evaluate', key, name]));
+  return {
+    evaluate: {
+      ...evaluate,
+      ...(sets && { sets: resolved('sets', sets) }),
+      outOfDomain: resolved('outOfDomain', outOfDomain),
+    },
+  };
+}
+
+const mapValues = <V, W>(map: Record<string, V>, change: (value: V, key: string) => W): Record<string, W> =>
+  Object.fromEntries(Object.entries(map).map(([key, value]) => [key, change(value, key)]));
+
+/** Data with the full paths of its files. */
+function dataPaths<D extends DataConfig | ChoicesConfig>(document: ConfigDocument, data: D, key = ['data']): D {
   if (data.kind === 'arithmetic') return data;
-  const resolved = { ...data };
-  for (const split of ['train', 'test'] as const) {
-    const path = data[split];
-    if (path !== undefined) resolved[split] = existing(document, ['data', split], path);
-  }
-  return resolved;
+  const files = ['train', 'test'].flatMap((split) => {
+    const path = (data as Partial<Record<string, string>>)[split];
+    return path === undefined ? [] : [[split, existing(document, [...key, split], path)]];
+  });
+  return { ...data, ...Object.fromEntries(files) };
 }
 
 /** The full path of a model that a recipe names. */

@@ -20,6 +20,9 @@ const placements = ['embedding', 'hidden', 'logits', 'topk'] as const;
 /** Problem sets that are read from files in their own formats. */
 export const fileSets = ['gsm8k', 'math', 'math500', 'deepscaler', 'olympiadbench', 'aime', 'amc'] as const;
 
+/** Sets of questions with choices that are read from files in their own formats. */
+export const choiceFileSets = ['hellaswag', 'arc', 'mmlu'] as const;
+
 const fileKeys = {
   train: path.optional(),
   test: path.optional(),
@@ -32,11 +35,13 @@ const fileKeys = {
   seed: seed.default(1),
 };
 
+const arithmeticLevels = z.array(count).min(1).default([1, 2, 3, 4, 5]);
+
 /** Where questions come from, and how many of each split. */
 const data = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('arithmetic'),
-    levels: z.array(count).min(1).default([1, 2, 3, 4, 5]),
+    levels: arithmeticLevels,
     train: amount.default(2000),
     validation: amount.default(100),
     test: amount.default(100),
@@ -54,6 +59,25 @@ const data = z.discriminatedUnion('kind', [
       .default({ question: 'question', answer: 'answer' }),
   }),
 ]);
+
+/** Questions with choices, on which a model's likelihood is measured. */
+const choices = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.enum(choiceFileSets),
+    test: path,
+    limit: count.optional(),
+    maxMalformed: amount.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('arithmetic'),
+    levels: arithmeticLevels,
+    test: count.default(100),
+    seed: seed.default(1),
+  }),
+]);
+
+/** A set's name: it is part of file names. */
+const setName = z.string().regex(/^[\w.-]+$/, { error: 'expected a name of letters, digits, dots, hyphens' });
 
 const prompt = z.enum(['plain', 'paper', 'chat']);
 const noise = z.strictObject({
@@ -98,7 +122,11 @@ const rateOfEachMode = z.union(
 );
 
 const evaluation = z.strictObject({
-  /** The first so many test questions; all of them unless said. */
+  /** Sets to test on, by name, each its `test` split; the recipe's own data, named by its kind, unless said. */
+  sets: z.record(setName, data).optional(),
+  /** Sets of questions with choices, by name: accuracy and likelihood, away from what is trained. */
+  outOfDomain: z.record(setName, choices).default({}),
+  /** The first so many test questions of each set; all of them unless said. */
   questions: count.optional(),
   samples: count.default(32),
   /** The training caps unless said. */
@@ -110,6 +138,8 @@ const evaluation = z.strictObject({
   k: z.array(count).min(1).optional(),
   /** Of the noisy settings; the paper's, whatever the training noise. */
   noise: noise.prefault({}),
+  /** Of the samples; the run's unless said. */
+  seed: seed.optional(),
 });
 
 /** Low-rank adapters to train in place of the model: rank, α, and the names of the linear layers that get one. */
@@ -197,6 +227,7 @@ export const evalSchema = z.strictObject({
 });
 
 export type DataConfig = z.output<typeof data>;
+export type ChoicesConfig = z.output<typeof choices>;
 export type PromptKind = z.output<typeof prompt>;
 export type TrainConfig = z.output<typeof trainSchema>;
 export type SftConfig = z.output<typeof sftSchema>;

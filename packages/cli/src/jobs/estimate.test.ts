@@ -3,8 +3,8 @@ import { Estimator } from './estimate.js';
 import type { Task } from './tasks.js';
 
 const training: Task = { kind: 'train', mode: 'soft' };
-const trained: Task = { kind: 'evaluate', subject: 'soft', setting: 'soft-sample' };
-const base: Task = { kind: 'evaluate', subject: 'base', setting: 'soft-sample' };
+const trained: Task = { kind: 'evaluate', subject: 'soft', set: 'gsm8k', setting: 'soft-sample' };
+const base: Task = { kind: 'evaluate', subject: 'base', set: 'gsm8k', setting: 'soft-sample' };
 
 function estimator(runners: number, clock: { now: number }) {
   const tasks = [
@@ -28,9 +28,9 @@ test('measured speed replaces the prior, for each kind of task', () => {
   clock.now = 20;
   state.advance('train soft', 0.1); // 2 s a unit, so evaluation is expected to be as slow
   expect(state.estimate().secondsLeft).toBeCloseTo(90 * 2 + 100 * 2);
-  state.start('test base soft-sample');
+  state.start('test base gsm8k soft-sample');
   clock.now = 25;
-  state.advance('test base soft-sample', 0.5); // 0.2 s a unit
+  state.advance('test base gsm8k soft-sample', 0.5); // 0.2 s a unit
   const { share, secondsLeft } = state.estimate();
   expect(secondsLeft).toBeCloseTo(90 * 2 + (25 + 50) * 0.2);
   expect(share).toBeCloseTo(1 - (90 * 2 + 75 * 0.2) / (200 + 20));
@@ -58,7 +58,7 @@ test('what an earlier run did says nothing of speed, and the share never falls',
   state.advance('train soft', 0.51); // 10 s a unit
   expect(state.estimate().share).toBeGreaterThanOrEqual(0.25);
   state.finish('train soft');
-  state.finish('test soft soft-sample');
-  state.finish('test base soft-sample');
+  state.finish('test soft gsm8k soft-sample');
+  state.finish('test base gsm8k soft-sample');
   expect(state.estimate()).toEqual({ share: 1, secondsLeft: 0 });
 });

@@ -10,8 +10,14 @@ const TRAINING_FACTOR = 2.5;
 /** The share of its cap that a thought is expected to use. */
 const EXPECTED_LENGTH = 0.6;
 
+/** How many problems there are: of validation, and of each test set by its name. */
+export interface ProblemCounts {
+  validation: number;
+  test: Readonly<Record<string, number>>;
+}
+
 /** Units of work a task takes, about one a token drawn. Only ratios matter: measured speed turns units into time. */
-export function workOf(task: Task, config: TrainConfig, counts: { validation: number; test: number }): number {
+export function workOf(task: Task, config: TrainConfig, counts: ProblemCounts): number {
   const tokens = (caps: { thought: number; answer: number }) =>
     EXPECTED_LENGTH * caps.thought + Math.min(4, caps.answer);
   if (task.kind === 'train') {
@@ -19,8 +25,8 @@ export function workOf(task: Task, config: TrainConfig, counts: { validation: nu
     const validations = 1 + Math.ceil(steps / validateEvery);
     return tokens(caps) * (TRAINING_FACTOR * steps * questionsPerStep * samples + validations * counts.validation);
   }
-  const { questions = counts.test, samples, caps } = evaluationOf(config);
-  return tokens(caps) * Math.min(questions, counts.test) * (isDeterministic(task.setting) ? 1 : samples);
+  const { questions = Number.POSITIVE_INFINITY, samples, caps } = evaluationOf(config);
+  return tokens(caps) * Math.min(questions, counts.test[task.set] ?? 0) * (isDeterministic(task.setting) ? 1 : samples);
 }
 
 /** A share of a task that was done at a time. */

@@ -1,16 +1,16 @@
-// Evaluating one model of a run in one setting.
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+// Evaluating one model of a run on one test set in one setting.
+import { copyFile, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { baseDirectory, loadModelDirectory } from '@soft-tokens/models';
-import type { SettingName } from '@soft-tokens/samplers';
-import { writeFileAtomic } from '@soft-tokens/tensor';
 import { problemsOf, toQuestion } from '../config/data.js';
 import { powersUpTo, type TrainConfig } from '../config/recipe.js';
 import { evaluateSetting } from '../evaluation.js';
+import { evaluationDigest } from '../evaluationDigest.js';
+import { percent } from '../table.js';
 import { type Subject, sigmaOf } from '../training.js';
 import type { TaskContext } from './execute.js';
-import { layout } from './layout.js';
-import { type SubjectName, taskName } from './tasks.js';
+import { type EvaluationFiles, evaluationFiles, layout } from './layout.js';
+import { type EvaluateTask, type SubjectName, taskName, testSetsOf } from './tasks.js';
 
 /** The model that was evaluated last: settings of one model tend to come one after the other. */
 export interface SubjectCache {
@@ -18,7 +18,7 @@ export interface SubjectCache {
 }
 
 /** What a run evaluates with, its defaults filled in. */
-export function evaluationOf({ evaluate, caps }: TrainConfig) {
+export function evaluationOf({ evaluate, caps, seed }: TrainConfig) {
   const samples = evaluate?.samples ?? 32;
   return {
     questions: evaluate?.questions,
@@ -26,42 +26,49 @@ export function evaluationOf({ evaluate, caps }: TrainConfig) {
     caps: evaluate?.caps ?? caps,
     k: evaluate?.k ?? powersUpTo(samples),
     noise: evaluate?.noise ?? { factor: 0.33, scale: 'entry' as const },
+    seed: evaluate?.seed ?? seed,
   };
 }
 
-/** Evaluates and writes `eval/<setting>.json`. */
-export async function evaluateTask(
-  { config, directory, signal, emit }: TaskContext,
-  cache: SubjectCache,
-  name: SubjectName,
-  setting: SettingName,
-): Promise<void> {
-  const task = taskName({ kind: 'evaluate', subject: name, setting });
-  const { samples, caps, k, noise, questions: limit } = evaluationOf(config);
+/** Evaluates, or goes on with it, and writes the files of the evaluation. */
+export async function evaluateTask(context: TaskContext, cache: SubjectCache, task: EvaluateTask): Promise<void> {
+  const { config, directory, emit } = context;
+  const { subject: name, set, setting } = task;
+  const { questions: limit, ...evaluation } = evaluationOf(config);
+  const data = testSetsOf(config)[set]!;
+  const own = layout.evaluation(directory, name, set, setting);
+  const digest = () =>
+    evaluationDigest({ ...evaluation, model: config.model, prompt: config.prompt, data, split: 'test', limit });
+  const shared = name === 'base' && context.shared !== undefined;
+  const files = shared ? evaluationFiles(join(context.shared!, await digest()), setting) : own;
+
   const subject = await load(cache, name, {
     directory: name === 'base' ? config.model : layout.best(directory, name),
     base: await baseDirectory(config.model),
   });
-  const questions = (await problemsOf(config.data, 'test'))
-    .slice(0, limit)
-    .map((problem) => toQuestion(problem, config.prompt, subject.tokenizer));
-  const result = await evaluateSetting({
+  const problems = (await problemsOf(data, 'test')).slice(0, limit);
+  const title = taskName(task);
+  await evaluateSetting({
+    ...evaluation,
     subject,
-    sigma: sigmaOf(subject, noise),
+    sigma: sigmaOf(subject, evaluation.noise),
     setting,
-    questions,
-    samples,
-    k,
-    caps,
-    seed: config.seed,
-    signal,
-    onProgress: (done, total) => {
-      emit({ type: 'progress', task, share: done / total, text: `test ${name} ${setting} ${done}/${total}` });
+    problems,
+    questions: problems.map((problem) => toQuestion(problem, config.prompt, subject.tokenizer)),
+    files,
+    signal: context.signal,
+    onProgress: ({ done, total, correct, resumed }) => {
+      const text = `${title} ${done}/${total}, ${percent(correct)} % right`;
+      emit({ type: 'progress', task: title, share: done / total, text, ...(resumed && { resumed }) });
     },
   });
-  const file = layout.evaluation(directory, name, setting);
-  await mkdir(dirname(file), { recursive: true });
-  await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
+  if (shared) await copyEvaluation(files, own);
+}
+
+/** The summary last: it is what tells that the others are there. */
+async function copyEvaluation(from: EvaluationFiles, to: EvaluationFiles): Promise<void> {
+  await mkdir(dirname(to.summary), { recursive: true });
+  for (const key of ['questions', 'thoughts', 'summary'] as const) await copyFile(from[key], to[key]);
 }
 
 /** `base`: where the model is that was trained, should an adapter be all that came of it. */

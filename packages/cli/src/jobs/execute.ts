@@ -10,6 +10,8 @@ export interface TaskContext {
   config: TrainConfig;
   /** The run folder. */
   directory: string;
+  /** Where runs of the same base share its evaluations. */
+  shared?: string | undefined;
   signal: AbortSignal;
   emit(event: TaskEvent): void;
 }
@@ -20,6 +22,6 @@ export function createExecutor(context: TaskContext): (task: Task) => Promise<vo
   return (task) =>
     match(task)
       .with({ kind: 'train' }, ({ mode }) => trainTask(context, mode))
-      .with({ kind: 'evaluate' }, ({ subject, setting }) => evaluateTask(context, cache, subject, setting))
+      .with({ kind: 'evaluate' }, (task) => evaluateTask(context, cache, task))
       .exhaustive();
 }

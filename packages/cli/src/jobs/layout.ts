@@ -4,6 +4,22 @@ import { join } from 'node:path';
 import type { Mode, SettingName } from '@soft-tokens/samplers';
 import type { SubjectName, Task } from './tasks.js';
 
+/** The files of one evaluation. */
+export interface EvaluationFiles {
+  /** What came of it, written last. */
+  summary: string;
+  /** A line a question, written as questions are done. */
+  questions: string;
+  /** A few thoughts, step by step. */
+  thoughts: string;
+}
+
+/** The files of a setting's evaluation in a directory. */
+export function evaluationFiles(directory: string, setting: SettingName): EvaluationFiles {
+  const file = (end: string) => join(directory, `${setting}${end}`);
+  return { summary: file('.json'), questions: file('.jsonl'), thoughts: file('.thoughts.json') };
+}
+
 /** The paths of a run folder. */
 export const layout = {
   metrics: (directory: string, mode: Mode) => join(directory, mode, 'metrics.jsonl'),
@@ -11,11 +27,11 @@ export const layout = {
   checkpoints: (directory: string, mode: Mode) => join(directory, mode, 'checkpoints'),
   /** The model with the best validation, a Hugging Face directory. */
   best: (directory: string, mode: Mode) => join(directory, mode, 'checkpoints', 'best'),
-  evaluation: (directory: string, subject: SubjectName, setting: SettingName) =>
-    join(directory, subject, 'eval', `${setting}.json`),
+  evaluation: (directory: string, subject: SubjectName, set: string, setting: SettingName) =>
+    evaluationFiles(join(directory, subject, 'eval', set), setting),
   /** What a task writes last: it is finished when this file is there. */
   marker: (directory: string, task: Task) =>
     task.kind === 'train'
       ? join(directory, task.mode, 'trained.json')
-      : layout.evaluation(directory, task.subject, task.setting),
+      : layout.evaluation(directory, task.subject, task.set, task.setting).summary,
 };

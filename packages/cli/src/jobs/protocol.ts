@@ -5,7 +5,14 @@ import type { Task, TaskEvent } from './tasks.js';
 
 /** From the run to a worker. */
 export type WorkerRequest =
-  | { type: 'start'; config: TrainConfig; directory: string; engine: EngineName; threads: number | undefined }
+  | {
+      type: 'start';
+      config: TrainConfig;
+      directory: string;
+      shared: string | undefined;
+      engine: EngineName;
+      threads: number | undefined;
+    }
   | { type: 'task'; task: Task }
   | { type: 'abort' };
 

@@ -1,13 +1,27 @@
 // A run as a small graph: train each mode; evaluate the base model, and each trained model once it is there.
 import type { Mode, SettingName } from '@soft-tokens/samplers';
 import { settingNames } from '@soft-tokens/samplers';
-import type { TrainConfig } from '../config/recipe.js';
+import type { DataConfig, EvaluationConfig, TrainConfig } from '../config/recipe.js';
 
 /** What is evaluated: the model a run starts from, or the one trained in a mode. */
 export type SubjectName = 'base' | Mode;
 
 /** One piece of a run. Every task is resumable by itself. */
-export type Task = { kind: 'train'; mode: Mode } | { kind: 'evaluate'; subject: SubjectName; setting: SettingName };
+export type Task = TrainTask | EvaluateTask;
+
+export interface TrainTask {
+  kind: 'train';
+  mode: Mode;
+}
+
+/** A model on a test set, thinking in one of the six settings. */
+export interface EvaluateTask {
+  kind: 'evaluate';
+  subject: SubjectName;
+  /** The test set's name. */
+  set: string;
+  setting: SettingName;
+}
 
 /** What tasks tell while they work. */
 export type TaskEvent =
@@ -16,7 +30,7 @@ export type TaskEvent =
 
 /** The name of a task, unique in its run. */
 export function taskName(task: Task): string {
-  return task.kind === 'train' ? `train ${task.mode}` : `test ${task.subject} ${task.setting}`;
+  return task.kind === 'train' ? `train ${task.mode}` : `test ${task.subject} ${task.set} ${task.setting}`;
 }
 
 /** Every task of a run. */
@@ -26,7 +40,9 @@ export function tasksOf(config: TrainConfig): Task[] {
   const settings = settingsOf(config);
   const subjects: SubjectName[] = ['base', ...config.modes];
   const evaluations = subjects.flatMap((subject) =>
-    settings.map((setting): Task => ({ kind: 'evaluate', subject, setting })),
+    Object.keys(testSetsOf(config)).flatMap((set) =>
+      settings.map((setting): Task => ({ kind: 'evaluate', subject, set, setting })),
+    ),
   );
   return [...training, ...evaluations];
 }
@@ -35,6 +51,14 @@ export function tasksOf(config: TrainConfig): Task[] {
 export function needsOf(task: Task): string[] {
   if (task.kind === 'train' || task.subject === 'base') return [];
   return [taskName({ kind: 'train', mode: task.subject })];
+}
+
+/** The sets a run tests on, by name: the recipe's own, named by its kind, unless it says others. */
+export function testSetsOf({
+  data,
+  evaluate,
+}: Pick<TrainConfig, 'data'> & { evaluate?: Pick<EvaluationConfig, 'sets'> | undefined }): Record<string, DataConfig> {
+  return evaluate?.sets ?? { [data.kind]: data };
 }
 
 /** The settings a run evaluates, in the order of the table. */

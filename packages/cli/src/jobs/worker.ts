@@ -29,11 +29,12 @@ process.on('message', (request: WorkerRequest) => {
 async function handle(request: WorkerRequest): Promise<void> {
   switch (request.type) {
     case 'start': {
-      const { config, directory, engine, threads } = request;
+      const { config, directory, shared, engine, threads } = request;
       await startEngine(engine, threads);
       execute = createExecutor({
         config,
         directory,
+        shared,
         signal: controller.signal,
         emit: (event) => reply({ type: 'event', event }),
       });

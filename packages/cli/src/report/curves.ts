@@ -111,19 +111,26 @@ export function trainingFigures(
 }
 
 /** A plot for each kind of sampled thought: pass@k of every model. */
-export function passAtKFigures({ models, questions, samples }: RunResults): Figure[] {
+export function passAtKFigures({ models, evaluation }: RunResults): Figure[] {
+  return (models[0]?.sets ?? []).flatMap(({ set, questions }) =>
+    passAtKOf(models, set, `${questions} questions × ${evaluation?.samples} samples`),
+  );
+}
+
+function passAtKOf(models: RunResults['models'], set: string, drawn: string): Figure[] {
   const pointsOf = (kind: string) =>
-    models.flatMap(({ subject, settings }) => {
-      const result = settings.find(({ setting }) => setting === `${kind}-sample`);
+    models.flatMap(({ subject, sets }) => {
+      const settings = sets.find((result) => result.set === set)?.settings;
+      const result = settings?.find(({ setting }) => setting === `${kind}-sample`);
       return (result?.passAtK ?? []).map(({ k, value }): Point => ({ series: subject, x: k, y: 100 * value }));
     });
   const kinds = (['hard', 'fuzzy', 'soft'] as const).filter((kind) => pointsOf(kind).length > 0);
   // One scale for all, so that the plots can be compared.
   const range = percentRange(kinds.flatMap(pointsOf));
   return kinds.map((kind) => ({
-    title: `${kind[0]!.toUpperCase()}${kind.slice(1)} thoughts, sampled`,
+    title: `${set}: ${kind} thoughts, sampled`,
     x: { label: 'k (log scale)', log2: true },
-    y: { label: `pass@k, % (${questions} questions × ${samples} samples)`, range },
+    y: { label: `pass@k, % (${drawn})`, range },
     points: pointsOf(kind),
     dots: true,
   }));

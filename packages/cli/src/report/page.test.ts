@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { trainSchema } from '../config/recipe.js';
 import type { MetricsRecord } from '../jobs/trainTask.js';
 import type { RunResults } from '../results.js';
+import { summaryOf } from '../test/tools.js';
 import { movingMean, percentRange } from './curves.js';
 import { escapeHtml, reportPage } from './page.js';
 
@@ -46,19 +47,23 @@ const logs = (['hard', 'soft'] as const).map((mode) => ({
   ],
 }));
 
-const sampled = (values: number[]) => ({
-  setting: 'soft-sample' as const,
-  samples: 4,
-  passAtK: [1, 2, 4].map((k, i) => ({ k, value: values[i]! })),
-  boxed: 1,
-  stopped: 1,
-  thoughtTokens: 5,
-});
+const sampled = (values: number[]) =>
+  summaryOf(
+    'soft-sample',
+    4,
+    [1, 2, 4].map((k, i) => ({ k, value: values[i]! })),
+  );
 const results: RunResults = {
-  questions: 10,
-  samples: 4,
-  k: [1, 2, 4],
-  noise: { factor: 0.33, scale: 'entry' },
+  model: 'tiny',
+  trainedOn: 'arithmetic',
+  seed: 1,
+  evaluation: {
+    samples: 4,
+    k: [1, 2, 4],
+    noise: { factor: 0.33, scale: 'entry' },
+    caps: { thought: 32, answer: 6 },
+    seed: 1,
+  },
   trainedWith: { noise: { factor: 0.33, scale: 'entry' }, temperature: {} },
   training: [
     {
@@ -69,8 +74,16 @@ const results: RunResults = {
     },
   ],
   models: [
-    { subject: 'base', directory: null, settings: [sampled([0.25, 0.5, 0.75])] },
-    { subject: 'soft', directory: 'soft/checkpoints/best', settings: [sampled([0.5, 0.75, 1])] },
+    {
+      subject: 'base',
+      directory: null,
+      sets: [{ set: 'arithmetic', questions: 10, settings: [sampled([0.25, 0.5, 0.75])] }],
+    },
+    {
+      subject: 'soft',
+      directory: 'soft/checkpoints/best',
+      sets: [{ set: 'arithmetic', questions: 10, settings: [sampled([0.5, 0.75, 1])] }],
+    },
   ],
 };
 
@@ -106,7 +119,7 @@ test('four plots of training and one for each sampled kind of thought, with unit
     'Greedy validation: correct, % of 20 questions over training step',
     'Gradient norm: global norm of the gradient (log scale) over training step',
     'Length of a thought: tokens (mean of 8 samples) over training step',
-    'Soft thoughts, sampled: pass@k, % (10 questions × 4 samples) over k (log scale)',
+    'arithmetic: soft thoughts, sampled: pass@k, % (10 questions × 4 samples) over k (log scale)',
   ]);
   for (const svg of document.querySelectorAll('svg[aria-label]')) {
     expect(svg.querySelectorAll('path[d]').length).toBeGreaterThan(0);

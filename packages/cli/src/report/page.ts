@@ -7,7 +7,7 @@ import type { TrainConfig } from '../config/recipe.js';
 import { layout } from '../jobs/layout.js';
 import type { MetricsRecord } from '../jobs/trainTask.js';
 import { readLines } from '../jsonLines.js';
-import { noiseText, paperTable, trainingTable } from '../paperTable.js';
+import { noiseText, paperTables, trainingTable } from '../paperTable.js';
 import { modesOf, type RunResults } from '../results.js';
 import {
   colorVariables,
@@ -40,7 +40,7 @@ export async function reportPage(
   const training = trainingFigures(logs, config);
   const passAtK = passAtKFigures(results);
   const sections = [
-    results.models.length > 0 ? section('Results', `<pre>${escapeHtml(paperTable(results, plain))}</pre>`) : '',
+    results.models.length > 0 ? section('Results', `<pre>${escapeHtml(paperTables(results, plain))}</pre>`) : '',
     section(
       'Training',
       `<pre>${escapeHtml(trainingTable(results))}</pre>${legend(logs.map(({ mode }) => mode))}${figures(training)}`,
@@ -48,8 +48,8 @@ export async function reportPage(
     passAtK.length > 0
       ? section(
           'pass@k',
-          `<p>The chance that at least one of k samples is correct, estimated without bias from ${results.samples} samples of ` +
-            `each of ${results.questions} held-out questions.</p>` +
+          `<p>The chance that at least one of k samples is correct, estimated without bias from ${results.evaluation?.samples} samples of ` +
+            `each held-out question.</p>` +
             `${legend(results.models.map(({ subject }) => subject))}${figures(passAtK, 'three')}`,
         )
       : '',

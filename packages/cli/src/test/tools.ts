@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createCausalLM, initialWeights, llama, saveModel } from '@soft-tokens/models';
+import type { SettingName } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
 import pico from 'picocolors';
 import type { ExitCode } from '../errors.js';
 import type { Io } from '../io.js';
 import { run } from '../program.js';
+import type { SettingSummary } from '../summary.js';
 
 const models = fileURLToPath(new URL('../../../models/', import.meta.url));
 
@@ -150,4 +152,23 @@ export async function until(holds: () => boolean, what: string, seconds = 30): P
     if (Date.now() > deadline) throw new Error(`expected ${what} within ${seconds} s`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** What an evaluation came to, where only pass@k matters. */
+export function summaryOf(
+  setting: SettingName,
+  samples: number,
+  passAtK: readonly { k: number; value: number }[],
+): SettingSummary {
+  return {
+    setting,
+    samples,
+    passAtK: passAtK.map(({ k, value }) => ({ k, value, low: value, high: value })),
+    majority: [...passAtK],
+    boxed: 1,
+    thoughtEnd: { phrase: 1, cap: 0 },
+    answerEnd: { closed: 1, end: 0, cap: 0 },
+    thoughtTokens: { mean: 9, p10: 9, p50: 9, p90: 9, max: 9 },
+    entropy: { mean: [0.5], count: [1] },
+  };
 }

@@ -1,0 +1,50 @@
+// What an evaluation depends on, as a short name: evaluations of one name are the same evaluation.
+import { createHash } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Split } from '@soft-tokens/datasets';
+import { currentEngine } from '@soft-tokens/tensor';
+import type { Caps, DataConfig, NoiseConfig, PromptKind } from './config/recipe.js';
+import { versions } from './versions.js';
+
+/** All that decides what comes of an evaluation, but for the setting. */
+export interface EvaluationIdentity {
+  /** The model's directory or file. */
+  model: string;
+  data: DataConfig;
+  split: Split;
+  prompt: PromptKind;
+  /** The first so many questions. */
+  limit: number | undefined;
+  samples: number;
+  k: readonly number[];
+  caps: Caps;
+  noise: NoiseConfig;
+  seed: number;
+}
+
+/**
+ * A name of 16 hexadecimal digits for an evaluation: a SHA-256 of all that it depends on, the engine in use and our
+ * versions included. Files count by their name, size and time of change.
+ */
+export async function evaluationDigest(identity: EvaluationIdentity): Promise<string> {
+  const { model, data } = identity;
+  const read = data.kind === 'arithmetic' ? [] : [data.train, data.test].filter((path) => path !== undefined);
+  const files = await Promise.all([model, ...read].map(stamps));
+  const text = JSON.stringify([identity, files, currentEngine()?.name, versions()], sortedKeys);
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+/** Name, size and time of change of a file, or of all files in a directory. */
+async function stamps(path: string): Promise<unknown[]> {
+  const found = await stat(path);
+  if (!found.isDirectory()) return [basename(path), found.size, found.mtimeMs];
+  const names = (await readdir(path)).sort();
+  return Promise.all(names.map((name) => stamps(join(path, name))));
+}
+
+/** For JSON.stringify: the same text for the same values, in whatever order their keys were given. */
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
