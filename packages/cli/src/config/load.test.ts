@@ -99,7 +99,7 @@ test('flags win over the file, and make maps that it lacks', async () => {
   const config = await loadTrainRecipe(write(good), flags);
   expect(config.steps).toBe(26);
   // What is tested at is the paper's noise, whatever is trained at.
-  expect(config.evaluate).toEqual({ samples: 8, noise: { factor: 0.33, scale: 'entry' } });
+  expect(config.evaluate).toEqual({ samples: 8, outOfDomain: {}, noise: { factor: 0.33, scale: 'entry' } });
 });
 
 test('eval tests at the noise of evaluate, not at that of training', async () => {
