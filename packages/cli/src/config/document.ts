@@ -1,16 +1,15 @@
 // A YAML file with the flags that change it, checked against a schema. Errors point at the file's line or at the flag.
-import { readFile } from 'node:fs/promises';
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import { Document, isMap, isScalar } from 'yaml';
 import { z } from 'zod';
-import { isMissing, usageError } from '../errors.js';
-import { display } from './paths.js';
+import { usageError } from '../errors.js';
+import { layerOf, merged, readLayers } from './layers.js';
 import type { Setting } from './set.js';
 import { suggest } from './suggest.js';
 
 /** A configuration before it is checked, that knows where each of its keys came from. */
 export interface ConfigDocument {
-  /** The file; `undefined` for one made of flags alone. */
-  readonly file: string | undefined;
+  /** The file that the value at a path is from; `undefined` for one made of flags alone. */
+  fileOf(path: readonly PropertyKey[]): string | undefined;
   readonly value: unknown;
   /** Where the value at a path was written: `recipe.yaml:3:7` or `--set steps=x`. */
   placeOf(path: readonly PropertyKey[]): string;
@@ -19,44 +18,27 @@ export interface ConfigDocument {
 }
 
 /**
- * Reads a YAML file and applies flags to it, the later winning.
+ * Reads a YAML file, those that it extends, and applies flags to it, the later winning.
  *
  * @throws CliError (exit code 2) for a file that is missing or is not YAML, and for a flag whose path leads through a
  * value that is no map.
  * @example const document = await readDocument('recipes/demo.yaml', [parseSetting('steps=10')]);
  */
 export async function readDocument(file: string | undefined, settings: readonly Setting[]): Promise<ConfigDocument> {
-  const text = file === undefined ? '' : await readText(file);
-  const shown = file === undefined ? '--set' : display(file);
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, uniqueKeys: true });
-  const error = document.errors[0];
-  if (error) {
-    const at = error.linePos?.[0];
-    throw usageError(
-      `${shown}:${at?.line ?? 1}:${at?.col ?? 1}: ${error.message.split('\n')[0]?.replace(/ at line .*$/, '')}`,
-    );
-  }
-  if (document.contents !== null && !isMap(document.contents)) {
-    throw usageError(
-      `${shown}:1:1: expected a map of keys to values, got ${isScalar(document.contents) ? 'a scalar' : 'a list'}`,
-    );
-  }
+  const layers = file === undefined ? [] : await readLayers(file);
+  const document = new Document(layers.reduceRight<unknown>((base, { value }) => merged(base, value), {}));
   const flags = [...settings];
   for (const setting of flags) applySetting(document, setting);
   const flagOf = (path: readonly PropertyKey[]) =>
     flags.findLast(({ path: set }) => set.every((key, i) => i >= path.length || key === String(path[i])));
   return {
-    file,
+    fileOf: (path) => layerOf(layers, path)?.file,
     value: document.toJS() ?? {},
     isFlag: (path) =>
       flags.some(({ path: set }) => set.length <= path.length && set.every((key, i) => key === String(path[i]))),
     placeOf(path) {
       const flag = flagOf(path);
-      if (flag) return `--set ${flag.text}`;
-      const offset = offsetOf(document, path);
-      const { line, col } = lineCounter.linePos(offset);
-      return file === undefined ? '--set' : `${shown}:${Math.max(1, line)}:${Math.max(1, col)}`;
+      return flag ? `--set ${flag.text}` : (layerOf(layers, path)?.placeOf(path) ?? '--set');
     },
   };
 }
@@ -74,15 +56,6 @@ export function checkDocument<S extends z.ZodType>(document: ConfigDocument, sch
   throw usageError([...new Set(issues)].join('\n'));
 }
 
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (isMissing(error)) throw usageError(`${display(file)}: expected a recipe, got no such file; see recipes/`);
-    throw usageError(`${display(file)}: expected a recipe, got ${(error as Error).message}`);
-  }
-}
-
 function applySetting(document: Document, { text, path, value }: Setting): void {
   for (let i = 1; i < path.length; i++) {
     const above = document.getIn(path.slice(0, i), true);
@@ -94,21 +67,6 @@ function applySetting(document: Document, { text, path, value }: Setting): void 
     }
   }
   document.setIn(path, document.createNode(value));
-}
-
-/** The character at which the key at a path stands, or that of the nearest key above it. */
-function offsetOf(document: Document, path: readonly PropertyKey[]): number {
-  for (let length = path.length; length > 0; length--) {
-    const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
-    const key = path[length - 1]!;
-    if (isMap(parent)) {
-      const pair = parent.items.find((item) => String(isScalar(item.key) ? item.key.value : item.key) === String(key));
-      if (pair && isNode(pair.key) && pair.key.range) return pair.key.range[0];
-    }
-    const node = document.getIn(path.slice(0, length), true);
-    if (isNode(node) && node.range) return node.range[0];
-  }
-  return document.contents?.range?.[0] ?? 0;
 }
 
 function describeIssue(document: ConfigDocument, schema: z.ZodType, issue: z.core.$ZodIssue): string[] {

@@ -149,6 +149,47 @@ test('training noise elsewhere than on the embedding; testing keeps the paper’
   );
 });
 
+test('a recipe extends another: maps merge, its own values win, errors and paths are of the file that says them', async () => {
+  const [base, below] = ['base.yaml', 'below'];
+  mkdirSync(join(folder.path, below), { recursive: true });
+  const at = (name: string) => join(folder.path, name);
+  writeFileSync(at('data.jsonl'), '');
+  writeFileSync(at(base), good.replace(/data: .*/, 'data: { kind: gsm8k, train: data.jsonl }\nmodes: [hard, soft]'));
+  const own = (text: string) => {
+    writeFileSync(join(folder.path, below, 'own.yaml'), text);
+    return join(folder.path, below, 'own.yaml');
+  };
+  const extended = 'extends: ../base.yaml\nmodes: [fuzzy]\noptimizer: { warmup: 3 }\nnoise: { factor: 1 }\n';
+  const config = await loadTrainRecipe(own(extended), [parseSetting('caps.answer=7')]);
+  expect(config).toMatchObject({
+    model: at('model'),
+    modes: ['fuzzy'],
+    data: { train: at('data.jsonl') },
+    optimizer: { learningRate: 1e-4, warmup: 3 },
+    noise: { factor: 1 },
+    caps: { thought: 16, answer: 7 },
+  });
+  expect(config).not.toHaveProperty('extends');
+
+  const problemOf = (text: string, ...flags: string[]) =>
+    loadTrainRecipe(own(text), flags.map(parseSetting)).then(
+      () => 'no problem',
+      (error: CliError) => error.message,
+    );
+  expect(await problemOf(`${extended}samples: x\n`)).toMatch(/below\/own\.yaml:5:1: samples: expected a number/);
+  expect(await problemOf(`${extended}optimzer: {}\n`)).toMatch(/own\.yaml:5:1: optimzer: unknown key; did you mean/);
+  writeFileSync(at(base), good.replace('samples: 4', 'samples: y'));
+  expect(await problemOf(extended)).toMatch(/base\.yaml:6:1: samples: expected a number, got "y"/);
+  expect(await problemOf(extended, 'samples=z')).toMatch(/^--set samples=z: samples: expected a number/);
+  expect(await problemOf('extends: none.yaml\n')).toMatch(
+    /own\.yaml:1:1: extends: expected a recipe, got no such file at .*below\/none\.yaml; see recipes\//,
+  );
+  expect(await problemOf('steps: 3\nextends: [a]\n')).toMatch(
+    /own\.yaml:2:1: extends: expected the path of a recipe, got \["a"\]$/,
+  );
+  expect(await problemOf('extends: ./own.yaml\n')).toMatch(/own\.yaml:1:1: extends: expected another recipe, got/);
+});
+
 test('eval takes its sections from any recipe, and flags alone', async () => {
   const config = await loadEvalRecipe(write(good), []);
   expect(config.caps.thought).toBe(16);
