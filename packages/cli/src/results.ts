@@ -5,7 +5,7 @@ import type { Mode, SettingName } from '@soft-tokens/samplers';
 import type { Caps, NoiseConfig, TrainConfig, TrainingNoiseConfig } from './config/recipe.js';
 import { evaluationOf } from './jobs/evaluateTask.js';
 import { layout } from './jobs/layout.js';
-import { type SubjectName, settingsOf, testSetsOf } from './jobs/tasks.js';
+import { type SubjectName, setNameOf, settingsOf, testSetsOf } from './jobs/tasks.js';
 import type { MetricsRecord, TrainedRecord } from './jobs/trainTask.js';
 import { readLines } from './jsonLines.js';
 import { modelName } from './model.js';
@@ -42,7 +42,7 @@ export interface TrainingResult {
 export interface RunResults {
   /** The last part of the base model's path. */
   model: string;
-  /** The kind of the training set. */
+  /** What the training set is called. */
   trainedOn: string;
   seed: number;
   /** How the modes' thoughts were drawn while training. A temperature that is absent is the paper's. */
@@ -72,7 +72,7 @@ export async function collectResults(config: TrainConfig, directory: string): Pr
   }
   return {
     model: modelName(config.model),
-    trainedOn: config.data.kind,
+    trainedOn: setNameOf(config.data),
     seed: config.seed,
     trainedWith: { noise: config.noise, temperature: config.temperature },
     training,

@@ -23,7 +23,12 @@ export const fileSets = ['gsm8k', 'math', 'math500', 'deepscaler', 'olympiadbenc
 /** Sets of questions with choices that are read from files in their own formats. */
 export const choiceFileSets = ['hellaswag', 'arc', 'mmlu'] as const;
 
+/** A set's name: it is part of file names. */
+const setName = z.string().regex(/^[\w.-]+$/, { error: 'expected a name of letters, digits, dots, hyphens' });
+
 const fileKeys = {
+  /** What tables call it; its kind unless said. */
+  name: setName.optional(),
   train: path.optional(),
   test: path.optional(),
   /** Held out of the training file. */
@@ -41,6 +46,7 @@ const arithmeticLevels = z.array(count).min(1).default([1, 2, 3, 4, 5]);
 const data = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('arithmetic'),
+    name: setName.optional(),
     levels: arithmeticLevels,
     train: amount.default(2000),
     validation: amount.default(100),
@@ -75,9 +81,6 @@ const choices = z.discriminatedUnion('kind', [
     seed: seed.default(1),
   }),
 ]);
-
-/** A set's name: it is part of file names. */
-const setName = z.string().regex(/^[\w.-]+$/, { error: 'expected a name of letters, digits, dots, hyphens' });
 
 const prompt = z.enum(['plain', 'paper', 'chat']);
 const noise = z.strictObject({

@@ -53,12 +53,15 @@ export function needsOf(task: Task): string[] {
   return [taskName({ kind: 'train', mode: task.subject })];
 }
 
+/** What tables call a data section: its own name, or its kind. */
+export const setNameOf = ({ name, kind }: Pick<DataConfig, 'name' | 'kind'>): string => name ?? kind;
+
 /** The sets a run tests on, by name: the recipe's own, named by its kind, unless it says others. */
 export function testSetsOf({
   data,
   evaluate,
 }: Pick<TrainConfig, 'data'> & { evaluate?: Pick<EvaluationConfig, 'sets'> | undefined }): Record<string, DataConfig> {
-  return evaluate?.sets ?? { [data.kind]: data };
+  return evaluate?.sets ?? { [setNameOf(data)]: data };
 }
 
 /** The settings a run evaluates, in the order of the table. */
