@@ -52,12 +52,19 @@ const level = (id) =>
     .join('/')
     .match(/[-+*/]/g)?.length;
 const shares = (run, subject, name) => {
-  const { questions } = JSON.parse(readFileSync(join(run, subject, 'eval', `${name}.json`), 'utf8'));
+  const [set] = runs[0].models[0].sets;
+  const lines = readFileSync(join(run, subject, 'eval', set.set, `${name}.jsonl`), 'utf8')
+    .trim()
+    .split('\n');
+  const questions = lines.map((line) => JSON.parse(line));
   const levels = [...new Set(questions.map(({ id }) => level(id)))];
   return new Map(
     levels.map((l) => {
       const own = questions.filter(({ id }) => level(id) === l);
-      return [l, own.reduce((sum, { correct, samples }) => sum + (100 * correct) / samples, 0) / own.length];
+      return [
+        l,
+        own.reduce((sum, { correct }) => sum + (100 * correct.filter(Boolean).length) / correct.length, 0) / own.length,
+      ];
     }),
   );
 };
