@@ -1,4 +1,4 @@
-import { drawSkeleton, everySkeleton, skeletonText, splitOf } from './arithmeticSkeleton.js';
+import { drawSkeleton, everySkeleton, type Skeleton, skeletonText, splitOf } from './arithmeticSkeleton.js';
 import { tell, work } from './arithmeticStory.js';
 import type { Problem, Split } from './problem.js';
 import { createRandom } from './random.js';
@@ -62,8 +62,14 @@ function check({ split, count, seed }: ArithmeticOptions, levels: readonly numbe
   }
 }
 
+/** A problem with the computation that it tells. */
+export interface Told {
+  readonly problem: Problem;
+  readonly skeleton: Skeleton;
+}
+
 /** `count` distinct problems of one level. A larger count gives the same ones first. */
-function generate(split: Split, level: number, count: number, seed: number): Problem[] {
+function generate(split: Split, level: number, count: number, seed: number): Told[] {
   const capacity = arithmeticCapacity(split, level);
   if (count > capacity) {
     throw new RangeError(
@@ -72,13 +78,13 @@ function generate(split: Split, level: number, count: number, seed: number): Pro
     );
   }
   const random = createRandom(`arithmetic/${split}/${level}/${seed}`);
-  const problems = new Map<string, Problem>();
+  const problems = new Map<string, Told>();
   while (problems.size < count) {
     const skeleton = drawSkeleton(random, level);
     const text = skeletonText(skeleton);
     if (splitOf(text) !== split || problems.has(text)) continue;
     const id = `arithmetic/${split}/${seed}/${text}`;
-    problems.set(text, { id, question: tell(skeleton, random), ...work(skeleton), level });
+    problems.set(text, { problem: { id, question: tell(skeleton, random), ...work(skeleton), level }, skeleton });
   }
   return [...problems.values()];
 }
@@ -99,6 +105,11 @@ function generate(split: Split, level: number, count: number, seed: number): Pro
  * @example arithmetic({ split: 'train', count: 100, seed: 1, levels: [1, 2] })
  */
 export function arithmetic(options: ArithmeticOptions): Problem[] {
+  return toldArithmetic(options).map(({ problem }) => problem);
+}
+
+/** The problems of `arithmetic` with their computations. */
+export function toldArithmetic(options: ArithmeticOptions): Told[] {
   const { split, count, seed, levels = [1, 2, 3, 4, 5] } = options;
   check(options, levels);
   const byLevel = levels.map((level, i) => {

@@ -40,6 +40,11 @@ function operandsAt(total: number): Record<Operation['sign'], readonly number[]>
 }
 const operands = Array.from({ length: largestTotal + 1 }, (_, total) => operandsAt(total));
 
+/** Whether an operation may follow a total: whether the next one is whole and in 0..99, and not of nothing. */
+export function isPossible(total: number, { sign, operand }: Operation): boolean {
+  return operands[total]![sign].includes(operand);
+}
+
 /** How often each sign is drawn where it is possible: of 20. */
 const lottery = [...'++++++++-------***//'] as readonly Operation['sign'][];
 

@@ -69,12 +69,21 @@ export function tell(skeleton: Skeleton, random: Random): string {
   return [opening, ...steps, fill(pick(random, closings), values)].join(' ');
 }
 
-/** The worked steps and the result: ` 7+5=12. 12-3=9. The final answer is: \boxed{9}`. */
-export function work({ start, operations }: Skeleton): { solution: string; answer: string } {
+/** A step, from 0, whose result is wrong. */
+export interface Slip {
+  readonly step: number;
+  readonly result: number;
+}
+
+/**
+ * The worked steps and the result: ` 7+5=12. 12-3=9. The final answer is: \boxed{9}`. A slip is carried on:
+ * ` 7+5=13. 13-3=10. The final answer is: \boxed{10}`.
+ */
+export function work({ start, operations }: Skeleton, slip?: Slip): { solution: string; answer: string } {
   let total = start;
   let steps = '';
-  for (const operation of operations) {
-    const next = apply(total, operation);
+  for (const [i, operation] of operations.entries()) {
+    const next = i === slip?.step ? slip.result : apply(total, operation);
     steps += ` ${total}${operation.sign}${operation.operand}=${next}.`;
     total = next;
   }
