@@ -25,12 +25,11 @@ function stateOf(model: CausalLM, step: number): TrainingState {
     const gradients = new Map(Array.from(model.parameters, ([name, x]) => [name, tf.add(x, step)]));
     optimizer.update(model.parameters, gradients, state, 0.01);
   });
-  return { step, optimizer: state, best: step > 1 ? { step: 1, accuracy: 0.5 } : null };
+  return { step, optimizer: state, best: step > 1 ? { step: 1, accuracy: 0.5 } : null, validationsSinceBest: step };
 }
 
-const hostOf = ({ step, optimizer, best }: TrainingState) => ({
-  step,
-  best,
+const hostOf = ({ optimizer, ...counters }: TrainingState) => ({
+  ...counters,
   count: optimizer.count,
   tensors: Object.fromEntries(Array.from(optimizer.tensors, ([name, x]) => [name, x.dataSync<'float32'>().slice()])),
 });

@@ -21,6 +21,7 @@ const stateSchema = z.strictObject({
   step: z.number().int().nonnegative(),
   optimizerCount: z.number().int().nonnegative(),
   best: bestSchema.nullable(),
+  validationsSinceBest: z.number().int().nonnegative().default(0),
 });
 
 /** The validation score that the best checkpoint was chosen by. */
@@ -32,6 +33,8 @@ export interface TrainingState {
   step: number;
   optimizer: OptimizerState;
   best: Best | null;
+  /** Validations after it, none of them better. */
+  validationsSinceBest: number;
 }
 
 export interface CheckpointStore {
@@ -81,11 +84,11 @@ export function checkpointStore(
   }
 
   return {
-    async save({ step, optimizer, best }) {
+    async save({ step, optimizer, ...counters }) {
       const path = await publish(nameOf(step), async (dir) => {
         await saveModel(dir);
         await writeSafetensors(join(dir, 'optimizer.safetensors'), hostTensors(optimizer.tensors));
-        const state = { step, optimizerCount: optimizer.count, best } satisfies z.infer<typeof stateSchema>;
+        const state = { step, optimizerCount: optimizer.count, ...counters } satisfies z.infer<typeof stateSchema>;
         await writeFileAtomic(join(dir, 'trainer.json'), `${JSON.stringify(state, null, 2)}\n`);
       });
       for (const older of await steps()) {
@@ -98,7 +101,7 @@ export function checkpointStore(
       const newest = (await steps()).sort((a, b) => b - a)[0];
       if (newest === undefined) return undefined;
       const dir = join(directory, nameOf(newest));
-      const { step, optimizerCount, best } = await readState(join(dir, 'trainer.json'));
+      const { optimizerCount, ...counters } = await readState(join(dir, 'trainer.json'));
       // What does not fit is found before anything changes; then one tensor after another, so that no copy is in memory.
       const weights = await openWeights(dir, weightsFile, parameters);
       const moments = await openMoments(join(dir, 'optimizer.safetensors'), parameters);
@@ -115,7 +118,7 @@ export function checkpointStore(
         tf.dispose([...tensors.values()]);
         throw beginAnew(error, dir);
       }
-      return { step, optimizer: { count: optimizerCount, tensors }, best };
+      return { ...counters, optimizer: { count: optimizerCount, tensors } };
     },
   };
 }

@@ -7,11 +7,22 @@ export {
   type AccumulateOptions,
   accumulateGradients,
   disposeGradients,
+  type LogRatioOptions,
+  logRatios,
+  type MicroBatchScores,
   microBatches,
   type PolicyGradientOptions,
   policyGradient,
 } from './gradients.js';
-export { gaussianKl, type KlEstimator, klEstimate } from './kl.js';
+export {
+  gaussianKl,
+  type KlEstimator,
+  type KlPenalty,
+  klEstimate,
+  requireKl,
+  sequenceDivergence,
+  sequenceLogRatio,
+} from './kl.js';
 export { crossEntropy, reinforceLoss } from './losses.js';
 export {
   type AdamWSettings,
@@ -24,6 +35,7 @@ export {
 } from './optimizers.js';
 export { type BoxedRewardOptions, boxedReward, type Reward, type RewardFunction } from './rewards.js';
 export {
+  type AdvantageFunction,
   groupAdvantages,
   type Question,
   type RolloutOptions,

@@ -26,6 +26,19 @@ eachEngine(
       }
     });
 
+    test('as losses of drawn tokens: k1 holds nothing, k2 and k3 descend one divergence each', () => {
+      const [z, w] = [tf.tensor1d([0.3, -1, 0.8, 0.1]), tf.tensor1d([-0.5, 0.4, 0, 1.1])];
+      const [p, logRef] = [tf.softmax(z), tf.logSoftmax(w)];
+      const drawn = (estimator: 'k1' | 'k2' | 'k3') =>
+        tf.grad((x) => tf.sum(tf.mul(p, klEstimate(tf.logSoftmax(x), logRef, estimator))))(z);
+      const toReference = tf.grad((x) => tf.sum(tf.mul(tf.softmax(x), tf.sub(tf.logSoftmax(x), logRef))))(z);
+      const fromReference = tf.grad((x) => tf.sum(tf.mul(tf.exp(logRef), tf.sub(logRef, tf.logSoftmax(x)))))(z);
+      expectClose(drawn('k1'), [0, 0, 0, 0]);
+      expectClose(drawn('k2'), toReference);
+      expectClose(drawn('k3'), fromReference);
+      expect(Math.abs(toReference.dataSync()[0]! - fromReference.dataSync()[0]!)).toBeGreaterThan(0.01);
+    });
+
     test('golden: METHOD E3, two Gaussians of one σ; and the gradient', () => {
       expectClose(gaussianKl(tf.tensor1d([0.1, 0.2]), tf.tensor1d([0, 0.25]), 0.1).dataSync(), [0.625], { rel: 1e-5 });
       const [mean, reference] = [tf.randomNormal([2, 3, 4], 0, 1, 'float32', 1), tf.zeros([2, 3, 4])];

@@ -38,21 +38,28 @@ export async function rollout<A extends Action>(options: RolloutOptions<A>): Pro
   });
 }
 
+/** The advantages of one group of samples, in their order, from their rewards. */
+export type AdvantageFunction = (rewards: readonly number[]) => number[];
+
 /**
- * Leave-one-out advantages of samples that stand grouped by question, G each.
+ * Advantages of samples that stand grouped by question, G each; leave-one-out ones unless said.
  *
  * @throws RangeError when the samples do not divide into groups of G.
  * @example groupAdvantages(samples, 32);
  */
-export function groupAdvantages(samples: readonly Sample[], G: number): number[] {
+export function groupAdvantages(
+  samples: readonly Pick<Sample, 'reward'>[],
+  G: number,
+  advantages: AdvantageFunction = leaveOneOut,
+): number[] {
   if (samples.length % G !== 0) {
     throw new RangeError(`groupAdvantages: expected a multiple of ${G} samples, got ${samples.length}`);
   }
-  const advantages: number[] = [];
+  const all: number[] = [];
   for (let i = 0; i < samples.length; i += G) {
-    advantages.push(...leaveOneOut(samples.slice(i, i + G).map(({ reward }) => reward)));
+    all.push(...advantages(samples.slice(i, i + G).map(({ reward }) => reward)));
   }
-  return advantages;
+  return all;
 }
 
 /** What a set of samples looks like on average. */

@@ -18,7 +18,7 @@ import * as tf from '@tensorflow/tfjs-core';
 export type RecordedSequence = Pick<Completion, 'promptIds' | 'action' | 'prefillIds' | 'answerIds'>;
 
 /** The half of a sampler that scoring needs. */
-export type Scorer = Pick<Sampler<Action>, 'inputs' | 'logProb'>;
+export type Scorer = Pick<Sampler<Action>, 'inputs' | 'logProb' | 'distribution'>;
 
 /** Log-probabilities in nats, zero where a sequence is shorter than the longest. */
 export interface Scores {
@@ -26,6 +26,8 @@ export interface Scores {
   thought: tf.Tensor2D;
   /** Of each answer id, `[N, A]`. */
   answer: tf.Tensor2D;
+  /** The means of Gaussian thought steps, `[N, T, n]`, for samplers that have them; computed when it is called. */
+  mean?: (() => tf.Tensor) | undefined;
 }
 
 export interface ScoreOptions {
@@ -85,7 +87,9 @@ export function score(
   const states = predictingStates(model, sequences, inputs, own, { recompute });
 
   const thoughtStates = tf.slice(states, [0, 0, 0], [-1, T, -1]) as tf.Tensor3D;
-  const thought = tf.mul(sampler.logProb(thoughtStates, model, action), lengthMask(lengths, T, 'T'));
+  const isThought = lengthMask(lengths, T, 'T');
+  const thought = tf.mul(sampler.logProb(thoughtStates, model, action), isThought);
+  const { distribution } = sampler;
 
   // Answer positions are picked out first, so that the head works on nothing else.
   const positions = new Int32Array(sequences.length * A);
@@ -99,7 +103,13 @@ export function score(
   const answerStates = embedding(flat, tf.tensor2d(positions, [sequences.length, A], 'int32'));
   const answerIds = tf.tensor2d(ids, [sequences.length, A], 'int32');
   const answer = tf.mul(model.head.logProb(answerStates, answerIds, answerTemperature), lengthMask(lengths, A, 'A'));
-  return { thought: thought as tf.Tensor2D, answer: answer as tf.Tensor2D };
+  return {
+    thought: thought as tf.Tensor2D,
+    answer: answer as tf.Tensor2D,
+    ...(distribution?.kind === 'gaussian' && {
+      mean: () => tf.mul(distribution.mean(thoughtStates, model), tf.expandDims(isThought, -1)),
+    }),
+  };
 }
 
 /** Σ of all scored log-probabilities of each sequence: `[N]`. */

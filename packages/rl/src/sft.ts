@@ -87,7 +87,12 @@ export type SftEvent =
 export async function* sft(options: SftOptions): AsyncGenerator<SftEvent, void, void> {
   const { model, optimizer, checkpoints, steps } = options;
   const restored = await checkpoints.restore(model.parameters);
-  const state: TrainingState = restored ?? { step: 0, optimizer: optimizer.init(model.parameters), best: null };
+  const state: TrainingState = restored ?? {
+    step: 0,
+    optimizer: optimizer.init(model.parameters),
+    best: null,
+    validationsSinceBest: 0,
+  };
   try {
     if (restored) yield { type: 'resumed', step: state.step };
     const pause = pacer(options.signal); // one for the run: a step may be shorter than the pacer's interval

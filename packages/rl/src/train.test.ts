@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type CausalLM, loadModel, saveModel } from '@soft-tokens/models';
+import { loadModel } from '@soft-tokens/models';
 import {
   type Action,
   hard,
@@ -16,78 +16,14 @@ import { useEngine } from '@soft-tokens/tensor';
 import { eachEngine, enginesUnderTest, expectClose } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { checkpointStore } from './checkpoint.js';
 import { freeze } from './freeze.js';
 import { adamW, type Optimizer } from './optimizers.js';
 import type { RewardFunction } from './rewards.js';
-import { warmupCosine } from './schedules.js';
-import { digitFormat, digitQuestions, digits, temporaryDirectories, toyModel, valuesOf } from './test/toy.js';
+import { checkpointOf, closeness, collect, newModel, run, stepsOf } from './test/run.js';
+import { digitQuestions, digits, temporaryDirectories, toyModel, valuesOf } from './test/toy.js';
 import { EMBEDDING_PARAMETER, type StepEvent, type TrainEvent, type TrainOptions, train } from './train.js';
 
 const directory = temporaryDirectories();
-
-/** How near the answered digit is to the right one, 0 to 1. */
-const closeness: RewardFunction = (text, gold) => {
-  const digit = /\d/.exec(text)?.[0];
-  const reward = digit === undefined ? 0 : 1 - Math.abs(Number(digit) - Number(gold)) / 9;
-  return { reward, correct: reward === 1, boxed: digit !== undefined };
-};
-
-const store = (model: CausalLM, path: string) => checkpointStore(path, (dir) => saveModel(model, dir));
-
-/** A run of few steps on two questions. */
-function run(model: CausalLM, path: string, options: Partial<TrainOptions> = {}): TrainOptions {
-  return {
-    model,
-    text: digits,
-    sampler: samplerFor('soft-sample', 0.3),
-    greedySampler: samplerFor('soft-greedy', 0.3),
-    trainQuestions: digitQuestions('7', '2', '5'),
-    validationQuestions: digitQuestions('7', '2'),
-    reward: closeness,
-    optimizer: adamW(),
-    schedule: warmupCosine({ peak: 0.02, warmup: 2, total: 6 }),
-    steps: 6,
-    questionsPerStep: 2,
-    samples: 8,
-    maxThoughtTokens: 3,
-    maxAnswerTokens: 2,
-    answerTemperature: 1,
-    format: digitFormat,
-    maxTokens: 64,
-    validateEvery: 2,
-    checkpointEvery: 3,
-    checkpoints: store(model, path),
-    seed: 1,
-    ...options,
-  };
-}
-
-async function collect(options: TrainOptions): Promise<TrainEvent[]> {
-  const events: TrainEvent[] = [];
-  for await (const event of train(options)) events.push(event);
-  return events;
-}
-
-const stepsOf = (events: TrainEvent[]) => events.filter((event): event is StepEvent => event.type === 'step');
-const newModel = () => toyModel({ vocabSize: digits.vocabSize });
-
-/** The values of a run's newest checkpoint: model and optimiser, and its counters. */
-async function checkpointOf(path: string) {
-  const model = newModel();
-  const state = (await store(model, path).restore(model.parameters))!;
-  const optimizer = Array.from(state.optimizer.tensors, ([name, x]) => [name, x.dataSync<'float32'>().slice()]);
-  tf.dispose([...state.optimizer.tensors.values()]);
-  const values = valuesOf(model);
-  model.dispose();
-  return {
-    step: state.step,
-    count: state.optimizer.count,
-    best: state.best,
-    optimizer: Object.fromEntries(optimizer),
-    values,
-  };
-}
 
 /** Mean reward of the first and of the last five steps of a run of 40, and its last greedy accuracy. */
 async function learn(options: Partial<TrainOptions>): Promise<{ first: number; last: number; accuracy: number }> {

@@ -1,5 +1,6 @@
-// The trainer. What it leaves out, as the paper does: no KL term, no ratio or clipping, no length normalisation, no
-// division by the group's standard deviation; one update a batch, strictly on-policy.
+// The trainer. What it leaves out, as the paper does: no ratio or clipping, no length normalisation; one update a batch,
+// strictly on-policy. What the paper leaves out too, and can be asked for: a KL term, division by the group's standard
+// deviation, stopping early.
 import {
   type Action,
   type LanguageModel,
@@ -10,12 +11,14 @@ import {
 } from '@soft-tokens/samplers';
 import { globalNorm } from '@soft-tokens/tensor';
 import { batch } from './batches.js';
-import type { CheckpointStore, TrainingState } from './checkpoint.js';
+import type { Best, CheckpointStore, TrainingState } from './checkpoint.js';
 import { accuracy, evaluate } from './evaluate.js';
-import { disposeGradients, policyGradient } from './gradients.js';
+import { disposeGradients, logRatios, policyGradient } from './gradients.js';
+import { type KlPenalty, requireKl } from './kl.js';
 import { disposeState, type Optimizer, type Parameters } from './optimizers.js';
 import type { RewardFunction } from './rewards.js';
 import {
+  type AdvantageFunction,
   groupAdvantages,
   type Question,
   rollout,
@@ -44,11 +47,17 @@ export interface TrainOptions {
   trainQuestions: readonly Question[];
   validationQuestions: readonly Question[];
   reward: RewardFunction;
+  /** Of the rewards of one question's samples. Default `leaveOneOut`. */
+  advantages?: AdvantageFunction | undefined;
+  /** A penalty on leaving another policy; none unless said, as in the paper. */
+  kl?: KlPenalty | undefined;
   optimizer: Optimizer;
   /** The learning rate of each update. */
   schedule: Schedule;
   /** Updates to make in all. */
   steps: number;
+  /** Stop after so many validations on end that are not better than the best. The schedule stays that of all steps. */
+  stopWhen?: { patience: number } | undefined;
   /** B, questions a step, and G, samples a question. The paper: 2 and 32. */
   questionsPerStep: number;
   samples: number;
@@ -75,6 +84,8 @@ export interface StepEvent extends SampleStatistics {
   type: 'step';
   step: number;
   loss: number;
+  /** The mean divergence of a sequence from the penalty's reference, in nats, as the penalty estimates it. */
+  kl?: number | undefined;
   gradientNorm: number;
   /**
    * ‖g_E‖² / ‖g‖², 0 to 1: the input embedding's share of the squared gradient. `undefined` for a model without a
@@ -98,31 +109,43 @@ export type TrainEvent =
   | StepEvent
   | { type: 'validation'; step: number; accuracy: number; questions: number }
   | { type: 'best'; step: number; accuracy: number; directory: string }
-  | { type: 'checkpoint'; step: number; directory: string };
+  | { type: 'checkpoint'; step: number; directory: string }
+  | { type: 'stopped'; step: number; best: Best };
 
 /**
  * Trains a policy by REINFORCE with a leave-one-out baseline, and tells what happens as it happens.
  *
  * A step: B questions, G samples each -> rewards -> advantages -> loss of equation 14 -> AdamW. Validation is greedy
  * before the first step, every `validateEvery` steps and after the last; the best of the trained models is kept as
- * `best`. A run that finds a checkpoint goes on from it to the same numbers that it would have reached uninterrupted.
+ * `best`. A run that finds a checkpoint goes on from it to the same numbers that it would have reached uninterrupted; the
+ * reference of `kl` is the caller's, and no checkpoint changes it.
  *
- * @throws RangeError without questions, or when a gradient is not finite; the signal's reason when it aborts.
+ * @throws RangeError without questions, for a patience below 1, or when a gradient is not finite; as `requireKl`; the
+ * signal's reason when it aborts.
  * Reference: Soft Tokens, Hard Truths, arXiv:2509.19170, sec. 3 and app. A, D.
  * @example for await (const event of train(options)) if (event.type === 'step') console.log(event.step, event.reward);
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
-  const { model, optimizer, checkpoints, steps } = options;
+  const { model, optimizer, checkpoints, steps, kl } = options;
+  const patience = options.stopWhen?.patience ?? Number.POSITIVE_INFINITY;
+  if (!(patience >= 1)) throw new RangeError(`train: expected a patience >= 1, got ${patience}`);
+  if (kl) requireKl(kl, options.sampler);
   for (const kind of ['trainQuestions', 'validationQuestions'] as const) {
     if (options[kind].length === 0) throw new RangeError(`train: ${kind}: expected at least one question, got none`);
   }
   const restored = await checkpoints.restore(model.parameters);
-  const state: TrainingState = restored ?? { step: 0, optimizer: optimizer.init(model.parameters), best: null };
+  const state: TrainingState = restored ?? {
+    step: 0,
+    optimizer: optimizer.init(model.parameters),
+    best: null,
+    validationsSinceBest: 0,
+  };
+  const isStopped = () => state.validationsSinceBest >= patience;
   try {
     if (restored) yield { type: 'resumed', step: state.step };
     else yield { type: 'validation', step: 0, ...(await validate(options)) };
 
-    while (state.step < steps) {
+    while (state.step < steps && !isStopped()) {
       const step = state.step + 1;
       yield await trainStep(options, state, step);
       state.step = step;
@@ -130,22 +153,25 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
       if (step % options.validateEvery === 0 || step === steps) {
         const validation = await validate(options);
         yield { type: 'validation', step, ...validation };
+        state.validationsSinceBest++;
         if (!state.best || validation.accuracy > state.best.accuracy) {
           state.best = { step, accuracy: validation.accuracy };
+          state.validationsSinceBest = 0;
           yield { type: 'best', ...state.best, directory: await checkpoints.saveBest() };
         }
       }
-      if (step % options.checkpointEvery === 0 || step === steps) {
+      if (step % options.checkpointEvery === 0 || step === steps || isStopped()) {
         yield { type: 'checkpoint', step, directory: await checkpoints.save(state) };
       }
     }
+    if (state.step < steps && state.best) yield { type: 'stopped', step: state.step, best: state.best };
   } finally {
     disposeState(state.optimizer);
   }
 }
 
 async function trainStep(options: TrainOptions, state: TrainingState, step: number): Promise<StepEvent> {
-  const { model, sampler, text, seed, signal } = options;
+  const { model, sampler, text, seed, signal, kl } = options;
   const started = performance.now();
   const samples = await rollout({
     model,
@@ -164,16 +190,24 @@ async function trainStep(options: TrainOptions, state: TrainingState, step: numb
   });
   const rolledOut = performance.now();
 
-  const { loss, gradients, scored } = await policyGradient({
+  const scoring = {
     model,
     sampler,
-    parameters: model.parameters,
     sequences: samples,
-    advantages: groupAdvantages(samples, options.samples),
     answerTemperature: options.answerTemperature,
     maxTokens: options.maxTokens,
-    recompute: options.recompute,
     pause: pacer(signal),
+  };
+  const ratios = kl?.in === 'reward' ? await logRatios({ ...scoring, reference: kl.reference }) : undefined;
+  const rewarded = ratios
+    ? samples.map(({ reward }, n) => ({ reward: reward - kl!.coefficient * ratios[n]! }))
+    : samples;
+  const { loss, gradients, scored, ...update } = await policyGradient({
+    ...scoring,
+    parameters: model.parameters,
+    advantages: groupAdvantages(rewarded, options.samples, options.advantages),
+    kl,
+    recompute: options.recompute,
   });
   const learningRate = options.schedule(step);
   let gradientNorm: number;
@@ -199,6 +233,7 @@ async function trainStep(options: TrainOptions, state: TrainingState, step: numb
     step,
     ...statistics,
     loss,
+    kl: ratios ? ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length : update.kl,
     gradientNorm,
     embeddingGradientShare,
     learningRate,

@@ -64,6 +64,13 @@ export interface Step<A extends Action> {
   shadow: Int32Array;
 }
 
+/** What a thought step is drawn from, as far as a divergence between two policies is computed from it. */
+export type StepDistribution =
+  /** One of the vocabulary's ids, whose log-probability `logProb` gives. */
+  | { readonly kind: 'tokens' }
+  /** N(mean, σ² I), σ the same for all policies: `hidden` `[B, T, d]` -> mean `[B, T, n]`, differentiable. */
+  | { readonly kind: 'gaussian'; readonly noiseScale: number; mean(hidden: Tensor3D, model: LanguageModel): Tensor };
+
 /**
  * A way of thinking: how a thought step is drawn, and the log-probability of what was drawn. The two live side by side
  * because they are one piece of mathematics. Written with plain tfjs operations; run inside `tf.tidy` by the callers.
@@ -82,6 +89,8 @@ export interface Sampler<A extends Action = Action> {
    * like its gradient, must be finite: it is multiplied by 0, which makes no number of an infinity or NaN.
    */
   logProb(hidden: Tensor3D, model: LanguageModel, action: A): Tensor2D;
+  /** Left out where two policies may draw from different spaces, as of different logits: no divergence is finite there. */
+  readonly distribution?: StepDistribution | undefined;
 }
 
 /** Text to ids and back; a tokenizer satisfies it. `encode` adds no special tokens. */

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Sampler } from './contract.js';
+import type { LanguageModel, Sampler } from './contract.js';
 import { gaussianLogProb, type MixtureOptions, perturbed, requireMixture, weightsAt } from './gaussian.js';
 
 /** The noisy mixtures h̃ fed to the stack, `[B, d]`; recorded as `[B, T, d]`. */
@@ -20,8 +20,10 @@ export type SoftAction = { input: tf.Tensor };
 export function embeddingNoise(name: string, options: MixtureOptions): Sampler<SoftAction> {
   requireMixture(name, options);
   const { temperature, noiseScale } = options;
+  const mean = (hidden: tf.Tensor, model: LanguageModel) => model.head.mixture(hidden, temperature);
   return {
     name,
+    distribution: { kind: 'gaussian', noiseScale, mean },
     step(hidden, model, noise) {
       const logits = model.head.logits(hidden);
       const mean = model.mix(weightsAt(logits, temperature)) as tf.Tensor2D;
@@ -29,7 +31,6 @@ export function embeddingNoise(name: string, options: MixtureOptions): Sampler<S
       return { input, action: { input }, shadow: tf.argMax(logits, -1).dataSync<'int32'>() };
     },
     inputs: ({ input }) => input as tf.Tensor3D,
-    logProb: (hidden, model, { input }) =>
-      gaussianLogProb(name, input, () => model.head.mixture(hidden, temperature), noiseScale),
+    logProb: (hidden, model, { input }) => gaussianLogProb(name, input, () => mean(hidden, model), noiseScale),
   };
 }

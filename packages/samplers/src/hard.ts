@@ -24,6 +24,7 @@ export function hard({ temperature }: HardOptions): Sampler<HardAction> {
   if (!(temperature >= 0)) throw new RangeError(`hard: expected a temperature >= 0, got ${temperature}`);
   return {
     name: 'hard',
+    distribution: { kind: 'tokens' },
     step(hidden, model, noise) {
       const logits = model.head.logits(hidden) as tf.Tensor2D;
       const ids = temperature === 0 ? tf.argMax(logits, -1) : categorical(logits, temperature, noise.uniform(1));

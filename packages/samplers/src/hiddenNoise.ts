@@ -23,6 +23,7 @@ export function hiddenNoise(name: string, options: MixtureOptions): Sampler<Hidd
   const { temperature, noiseScale } = options;
   return {
     name,
+    distribution: { kind: 'gaussian', noiseScale, mean: (hidden) => hidden },
     step(hidden, model, noise) {
       const drawn = perturbed(hidden, noiseScale, noise);
       const logits = model.head.logits(drawn);

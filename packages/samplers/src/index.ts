@@ -6,6 +6,7 @@ export type {
   LanguageModel,
   Sampler,
   Step,
+  StepDistribution,
   TextCodec,
 } from './contract.js';
 export {

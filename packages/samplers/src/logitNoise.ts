@@ -23,6 +23,7 @@ export function logitNoise(name: string, options: MixtureOptions): Sampler<Logit
   const { temperature, noiseScale } = options;
   return {
     name,
+    distribution: { kind: 'gaussian', noiseScale, mean: (hidden, model) => model.head.logits(hidden) },
     step(hidden, model, noise) {
       const drawn = perturbed(model.head.logits(hidden), noiseScale, noise);
       const input = model.mix(weightsAt(drawn, temperature)) as tf.Tensor2D;

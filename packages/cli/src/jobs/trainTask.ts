@@ -108,7 +108,7 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
           syncBeforeCheckpoint(record.step);
           emit({ type: 'log', task, text: `${mode}: step ${record.step}, validation ${percent(record.accuracy)} %` });
         })
-        .with({ type: 'best' }, { type: 'checkpoint' }, () => {})
+        .with({ type: 'best' }, { type: 'checkpoint' }, { type: 'stopped' }, () => {})
         .exhaustive();
       await nextTurn(signal);
     }

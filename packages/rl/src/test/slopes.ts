@@ -7,7 +7,7 @@ import { normalArray } from '@soft-tokens/tensor';
 import { enginesUnderTest } from '@soft-tokens/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { leaveOneOut } from '../advantages.js';
-import { disposeGradients, policyGradient } from '../gradients.js';
+import { disposeGradients, logRatios, policyGradient } from '../gradients.js';
 
 export const V = 6;
 
@@ -20,7 +20,7 @@ export const CAUGHT = 5;
  * (score.test.ts), and what it draws is what they draw (train.test.ts).
  */
 export const fastEngines = enginesUnderTest.filter((engine) => engine !== 'cpu');
-const PROMPT = [1, 4, 2];
+export const PROMPT = [1, 4, 2];
 const STOP = 5;
 const PREFILL = { stopped: [0, 3], capped: [] as number[] };
 /** What an answer earns, before the thought's share in it. */
@@ -228,6 +228,8 @@ export interface Change {
   model?: CausalLM;
   sampler?: Sampler<Action>;
   advantages?: (advantages: number[], rewards: number[]) => number[];
+  /** A divergence to take off the rewards. */
+  kl?: { reference: CausalLM; coefficient: number };
 }
 
 /** Policy gradients of independent batches of completions, in pairs for the baseline, as ascents: -∇L of each batch. */
@@ -242,8 +244,13 @@ export async function ascents(
   const found: Direction[] = [];
   for (let begin = 0; begin < completions.length; begin += size) {
     const sequences = completions.slice(begin, begin + size);
+    const nats =
+      change.kl && (await logRatios({ ...change.kl, model, sampler: problem.sampler, sequences, maxTokens: 1e6 }));
+    const earned = sequences.map(
+      (completion, n) => reward(completion, problem) - (nats ? change.kl!.coefficient * nats[n]! : 0),
+    );
     const advantages = Array.from({ length: size / G }, (_, group) => {
-      const rewards = sequences.slice(group * G, (group + 1) * G).map((completion) => reward(completion, problem));
+      const rewards = earned.slice(group * G, (group + 1) * G);
       const right = leaveOneOut(rewards);
       return change.advantages?.(right, rewards) ?? right;
     }).flat();
