@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { useEngine } from '@soft-tokens/tensor';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { TrainConfig } from './config/recipe.js';
-import { describeTrainingMemory, requireTrainingMemory, sizeOf, trainingBytes } from './memory.js';
+import { describeTrainingMemory, requireTrainingMemory, sizeOf, trainingBytes, trainingSize } from './memory.js';
 import { requireRoom } from './run.js';
 import { temporaryFolder } from './test/tools.js';
 
@@ -28,6 +28,18 @@ test('four numbers for each that is trained, one for each that is frozen', () =>
   expect(trainingBytes(sizeOf(shapes))).toBe(16 * 20_031);
   expect(sizeOf(shapes, ['a'])).toEqual({ parameters: 20_031, trained: 31 });
   expect(trainingBytes(sizeOf(shapes, ['a']))).toBe(4 * 20_000 + 16 * 31);
+});
+
+test('one more for each of a copy that training is held near to, but for the base of fresh adapters', async () => {
+  const kl = { coefficient: 1, in: 'reward' } as const;
+  const layers = new Map([['model.layers.0.self_attn.q_proj.weight', [8, 8]]]);
+  const full = await trainingSize({ model: folder.path, frozen: [], kl }, layers);
+  expect(full).toEqual({ parameters: 64, trained: 64, reference: 64 });
+  expect(trainingBytes(full)).toBe(20 * 64);
+  expect(describeTrainingMemory(full)).toContain("AdamW's moments of them, and a copy for kl; activations");
+  const lora = { r: 1, alpha: 1, target: 'all-linear' as const };
+  const adapters = await trainingSize({ model: folder.path, frozen: [], kl, lora }, layers);
+  expect(adapters).toEqual({ parameters: 80, trained: 16 });
 });
 
 test('a line for the reader', () => {

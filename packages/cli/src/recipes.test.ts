@@ -1,5 +1,5 @@
 // Recipes, formats and the tiny model that packages agree on.
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { prefill, stopPhrase } from '@soft-tokens/datasets';
@@ -7,7 +7,8 @@ import { binomialStandardError } from '@soft-tokens/metrics';
 import { loadModelDirectory, tinyModelDirectory } from '@soft-tokens/models';
 import { paperFormat, type SettingName } from '@soft-tokens/samplers';
 import { useEngine } from '@soft-tokens/tensor';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { problemsOf, toQuestion } from './config/data.js';
 import { loadSftRecipe, loadTrainRecipe } from './config/load.js';
 import { parseSetting } from './config/set.js';
@@ -21,13 +22,123 @@ afterAll(folder.remove);
 
 const recipes = fileURLToPath(new URL('../../../recipes/', import.meta.url));
 const tiny = tinyModelDirectory;
+const anyFile = join(tiny, 'config.json');
 
-test.each(readdirSync(recipes).filter((name) => name.endsWith('.yaml')))('%s is a recipe', async (name) => {
+/** The YAML files of a directory of recipes: those that are complete, and the sweeps over one of them. */
+const filesIn = (directory: string) =>
+  readdirSync(directory).filter((name) => name.endsWith('.yaml') && name !== 'common.yaml');
+const isSweep = (file: string) => 'recipe' in parse(readFileSync(file, 'utf8'));
+
+test.each(filesIn(recipes))('%s is a recipe', async (name) => {
   // What the reader has to bring: any model directory and any files do to parse it.
   const brought = ['gsm8k.yaml', 'smollm2.yaml'].includes(name) ? ['model', 'data.train', 'data.test'] : [];
-  const set = brought.map((key) => parseSetting(`${key}=${key === 'model' ? tiny : join(tiny, 'config.json')}`));
+  const set = brought.map((key) => parseSetting(`${key}=${key === 'model' ? tiny : anyFile}`));
   const load = name.endsWith('sft.yaml') ? loadSftRecipe : loadTrainRecipe;
   expect((await load(join(recipes, name), set)).steps).toBeGreaterThan(0);
+});
+
+describe('the recipes of the paper', () => {
+  const paper = join(recipes, 'paper');
+  const sets = ['sets.gsm8k', 'sets.math500', 'sets.olympiadbench', 'outOfDomain.hellaswag', 'outOfDomain.arc'];
+  const brought = [...sets.map((set) => `evaluate.${set}.test`), 'evaluate.outOfDomain.mmlu.test', 'data.train'];
+  const load = (name: string, ...set: string[]) =>
+    loadTrainRecipe(
+      join(paper, name),
+      [`model=${tiny}`, ...brought.map((key) => `${key}=${anyFile}`), ...set].map(parseSetting),
+    );
+  const [llama3, llama8, qwen] = [
+    'meta-llama/Llama-3.2-3B-Instruct',
+    'meta-llama/Llama-3.1-8B-Instruct',
+    'Qwen/Qwen2.5-3B-Instruct',
+  ];
+  /** METHOD A6: model, training set, cap of a thought in training, learning rate. */
+  const table: Record<string, [string, string, number, number]> = {
+    'llama-3b-gsm8k.yaml': [llama3!, 'gsm8k', 128, 6e-6],
+    'llama-3b-math.yaml': [llama3!, 'math', 512, 6e-6],
+    'llama-3b-deepscaler.yaml': [llama3!, 'deepscaler', 512, 6e-6],
+    'llama-8b-gsm8k.yaml': [llama8!, 'gsm8k', 128, 3e-6],
+    'qwen-3b-math.yaml': [qwen!, 'math', 512, 8e-6],
+  };
+  const names = filesIn(paper);
+  const sweeps = names.filter((name) => isSweep(join(paper, name)));
+
+  test('there is one for each model and training set, and three seeds of each', () => {
+    const runs = Object.keys(table);
+    expect(names.filter((name) => !sweeps.includes(name)).sort()).toEqual(runs.sort());
+    const seeds = runs.map((name) => `seeds-${name}`);
+    expect([...sweeps].sort()).toEqual([...seeds, 'noise-scale.yaml', 'placement.yaml', 'temperature.yaml'].sort());
+  });
+
+  test.each(Object.entries(table))('%s has its settings', async (name, [model, kind, thought, learningRate]) => {
+    expect(parse(readFileSync(join(paper, name), 'utf8')).model).toBe(model);
+    const config = await load(name);
+    expect(config).toMatchObject({
+      data: { kind },
+      prompt: 'paper',
+      modes: ['hard', 'fuzzy', 'soft'],
+      noise: { factor: 0.33, scale: 'entry' },
+      temperature: {},
+      steps: 4000,
+      questionsPerStep: 2,
+      samples: 32,
+      answerTemperature: 1,
+      caps: { thought, answer: 32 },
+      reward: { correct: 100, boxed: 10, none: 0 },
+      advantage: 'leaveOneOut',
+      optimizer: { learningRate, warmup: 20, floor: 0 },
+      evaluate: { samples: 32, k: [1, 2, 4, 8, 16, 32], caps: { thought: 512, answer: 32 }, noise: { factor: 0.33 } },
+    });
+    for (const key of ['kl', 'stopWhen', 'lora'] as const) expect(config[key]).toBeUndefined();
+    expect(config.evaluate!.settings).toBeUndefined(); // all six
+    expect(Object.keys(config.evaluate!.sets!)).toEqual(['gsm8k', 'math500', 'olympiadbench']);
+    expect(Object.keys(config.evaluate!.outOfDomain)).toEqual(['hellaswag', 'arc', 'mmlu']);
+  });
+
+  test.each(sweeps)('%s varies a recipe that is there, by keys that it has', async (name) => {
+    const {
+      recipe,
+      set = {},
+      vary = {},
+      variants = { '': {} },
+      ...rest
+    } = parse(readFileSync(join(paper, name), 'utf8'));
+    expect(rest).toEqual({});
+    expect(Object.keys(table)).toContain(recipe);
+    const flags = (keys: object) => Object.entries(keys).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+    const varied = Object.entries(vary).flatMap(([key, values]) =>
+      (values as unknown[]).map((value) => ({ [key]: value })),
+    );
+    for (const variant of Object.values(variants)) {
+      for (const one of varied) await load(recipe, ...flags(set), ...flags(variant as object), ...flags(one));
+    }
+  });
+
+  test('the ablations are those of appendix F', () => {
+    const read = (name: string) => parse(readFileSync(join(paper, name), 'utf8'));
+    for (const name of ['noise-scale.yaml', 'placement.yaml', 'temperature.yaml']) {
+      expect(read(name)).toMatchObject({ recipe: 'llama-3b-gsm8k.yaml', vary: { seed: [1, 2] } });
+    }
+    expect(read('noise-scale.yaml')).toMatchObject({
+      set: { modes: ['fuzzy'] },
+      vary: { 'noise.factor': [0.1, 0.33, 1, 3] },
+    });
+    expect(read('temperature.yaml')).toMatchObject({
+      set: { modes: ['fuzzy'] },
+      vary: { 'temperature.fuzzy': [1e-4, 1e-3, 1e-2, 1e-1] },
+    });
+    const both = ['fuzzy', 'soft'];
+    const topK = (k: number) => ({ modes: ['soft'], temperature: { soft: 1 }, noise: { placement: 'topk', k } });
+    expect(read('placement.yaml').variants).toEqual({
+      embedding: { modes: both },
+      hidden: { modes: both, noise: { placement: 'hidden' } },
+      logits: { modes: both, noise: { placement: 'logits' } },
+      'top-5': topK(5),
+      'top-50': topK(50),
+    });
+    for (const name of Object.keys(table)) {
+      expect(read(`seeds-${name}`)).toEqual({ recipe: name, vary: { seed: [1, 2, 3] } });
+    }
+  });
 });
 
 test('decoding and data sets have one format', () => {

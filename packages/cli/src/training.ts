@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import {
   type CausalLM,
   isLora,
+  loadModelDirectory,
   noiseScaleOf,
   saveAdapter,
   saveModel,
@@ -12,16 +13,20 @@ import {
   type Tokenizer,
 } from '@soft-tokens/models';
 import {
+  aboutMean,
   adamW,
   type CheckpointStore,
   checkpointStore,
+  type KlPenalty,
+  leaveOneOut,
   type Optimizer,
   type Schedule,
+  standardized,
   warmupCosine,
 } from '@soft-tokens/rl';
 import { embeddingNoise, hiddenNoise, logitNoise, type Placement, topKNoise } from '@soft-tokens/samplers';
 import { match } from 'ts-pattern';
-import type { TrainingNoiseConfig } from './config/recipe.js';
+import type { TrainConfig, TrainingNoiseConfig } from './config/recipe.js';
 
 /** Optimiser keys of a recipe, with one learning rate. */
 export interface OptimizerConfig {
@@ -98,4 +103,29 @@ export function trainingNoiseOf(
     .with('logits', () => ({ placement: logitNoise, sigma: factor * states().logits }))
     .with('topk', () => ({ placement: topKNoise(noise.k!), sigma: factor * states().logits })) // the recipe is checked for k
     .exhaustive();
+}
+
+/** Advantages by the names that recipes have for them. */
+export const advantagesOf = {
+  leaveOneOut,
+  aboutMean,
+  standardized: (rewards: readonly number[]) => standardized(rewards),
+} as const satisfies Record<TrainConfig['advantage'], unknown>;
+
+/**
+ * A recipe's penalty, and how to free what it holds. Its reference is the model that training starts from, whatever the
+ * checkpoint that it goes on from: the base that fresh adapters leave as it is, or else a copy, read again.
+ */
+export async function penaltyOf(
+  { kl, lora, model }: Pick<TrainConfig, 'kl' | 'lora' | 'model'>,
+  base: CausalLM,
+): Promise<{ kl: KlPenalty | undefined; dispose: () => void }> {
+  if (!kl) return { kl: undefined, dispose: () => {} };
+  const reference = lora ? base : (await loadModelDirectory(model)).model;
+  return {
+    kl: { ...kl, reference } as KlPenalty, // the recipe is checked for the estimator
+    dispose: () => {
+      if (reference !== base) reference.dispose();
+    },
+  };
 }

@@ -133,6 +133,34 @@ test('what does not fit together is an error', async () => {
   );
 });
 
+test('rewards, baselines, a penalty and an early stop; estimators only where their gradient is a divergence’s', async () => {
+  const usual = await loadTrainRecipe(write(good), []);
+  expect(usual).toMatchObject({ reward: { correct: 100, boxed: 10, none: 0 }, advantage: 'leaveOneOut' });
+  expect([usual.kl, usual.stopWhen]).toEqual([undefined, undefined]);
+  const text = `${good}reward: { correct: 1, boxed: 0 }\nadvantage: standardized\nstopWhen: { patience: 3 }\n`;
+  const config = await loadTrainRecipe(write(`${text}kl: { coefficient: 0.05 }\n`), []);
+  expect(config).toMatchObject({
+    reward: { correct: 1, boxed: 0, none: 0 },
+    advantage: 'standardized',
+    stopWhen: { patience: 3 },
+    kl: { coefficient: 0.05, in: 'reward' },
+  });
+  const inLoss = await loadTrainRecipe(write(good), [parseSetting('kl={coefficient: 1, in: loss, estimator: k2}')]);
+  expect(inLoss.kl).toEqual({ coefficient: 1, in: 'loss', estimator: 'k2' });
+  expect(await problem(good, 'kl={coefficient: 1, estimator: k3}')).toContain(
+    'kl.estimator: expected k1 in the reward,',
+  );
+  expect(await problem(good, 'kl={coefficient: 1, in: loss, estimator: k1}')).toContain(
+    'expected k2 or k3 in the loss,',
+  );
+  expect(await problem(good, 'kl={coefficient: 0}')).toContain('kl.coefficient: expected >0, got 0');
+  expect(await problem(good, 'advantage=leave-one-out')).toMatch(/advantage: expected one of leaveOneOut, aboutMean, /);
+  expect(await problem(good, 'stopWhen={patience: 0}')).toContain('stopWhen.patience: expected >0, got 0');
+  const topK = ['noise={placement: topk, k: 5}', 'kl={coefficient: 1}'];
+  expect(await problem(good, ...topK)).toContain('kl: expected none with noise on the largest logits');
+  await loadTrainRecipe(write(good), [...topK, 'modes=[hard]'].map(parseSetting));
+});
+
 test('training noise elsewhere than on the embedding; testing keeps the paper’s', async () => {
   const config = await loadTrainRecipe(write(`${good}noise: { placement: topk, k: 5 }\nevaluate: {}\n`), []);
   expect(config.noise).toEqual({ factor: 0.33, scale: 'entry', placement: 'topk', k: 5 });

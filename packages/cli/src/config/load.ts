@@ -36,6 +36,12 @@ export async function loadTrainRecipe(file: string, settings: readonly Setting[]
         `${config.frozen.join(', ')}; leave one out`,
     );
   }
+  if (config.kl && config.noise.placement === 'topk' && config.modes.some((mode) => mode !== 'hard')) {
+    throw usageError(
+      `${document.placeOf(['kl'])}: kl: expected none with noise on the largest logits, which are not the same in two ` +
+        'models; choose another noise.placement, or leave kl out',
+    );
+  }
   const { learningRate } = config.optimizer;
   const missing = config.modes.find((mode) => typeof learningRate === 'object' && learningRate[mode] === undefined);
   if (missing) {

@@ -14,6 +14,9 @@ const seed = z.number().int().nonnegative();
 /** Ways of thinking a run trains. */
 export const modes = ['hard', 'soft', 'fuzzy'] as const;
 
+/** Baselines of rl, by its names for them. */
+const advantages = ['leaveOneOut', 'aboutMean', 'standardized'] as const;
+
 /** What noise can be added to in training. */
 const placements = ['embedding', 'hidden', 'logits', 'topk'] as const;
 
@@ -157,6 +160,22 @@ const lora = z.strictObject({
     .default('all-linear'),
 });
 
+/** A penalty on leaving the model that training starts from; rl's `KlPenalty` has the formulas. */
+const kl = z
+  .strictObject({
+    coefficient: positive,
+    in: z.enum(['reward', 'loss']).default('reward'),
+    estimator: z.enum(['k1', 'k2', 'k3']).optional(),
+  })
+  .refine(({ in: place, estimator = 'k1' }) => place === 'loss' || estimator === 'k1', {
+    error: 'expected k1 in the reward, where the gradient of others is not that of a divergence',
+    path: ['estimator'],
+  })
+  .refine(({ in: place, estimator }) => place === 'reward' || estimator !== 'k1', {
+    error: 'expected k2 or k3 in the loss, where the gradient of k1 is 0 on average',
+    path: ['estimator'],
+  });
+
 /** A recipe of `soft-tokens train`. */
 export const trainSchema = z.strictObject({
   model: path,
@@ -174,6 +193,15 @@ export const trainSchema = z.strictObject({
   samples: z.number().int().min(2),
   answerTemperature: positive.default(1),
   caps,
+  /** What a sample earns whose answer is correct, whose box holds another one, and that has none. */
+  reward: z
+    .strictObject({ correct: z.number().default(100), boxed: z.number().default(10), none: z.number().default(0) })
+    .prefault({}),
+  /** How a sample's reward is compared with those of its question. */
+  advantage: z.enum(advantages).default('leaveOneOut'),
+  kl: kl.optional(),
+  /** Stop after so many validations on end without a better one; the schedule stays that of all steps. */
+  stopWhen: z.strictObject({ patience: count }).optional(),
   optimizer: z.strictObject({ learningRate: rateOfEachMode, ...optimizerKeys }),
   /** Checkpoint names of parameters that are not trained. */
   frozen: z.array(z.string()).default([]),

@@ -9,7 +9,7 @@ import { match } from 'ts-pattern';
 import { problemsOf, toQuestion } from '../config/data.js';
 import { type LineWriter, openStepLines, readLines } from '../jsonLines.js';
 import { percent } from '../table.js';
-import { openCheckpoints, optimizerOf, trainingNoiseOf } from '../training.js';
+import { advantagesOf, openCheckpoints, optimizerOf, penaltyOf, trainingNoiseOf } from '../training.js';
 import { nextTurn } from '../turn.js';
 import type { TaskContext } from './execute.js';
 import { layout } from './layout.js';
@@ -21,7 +21,10 @@ const KEPT = 2;
 /** The content of trained.json. */
 export interface TrainedRecord {
   mode: Mode;
+  /** Updates made. */
   steps: number;
+  /** Whether `stopWhen` ended it before the recipe's last step. */
+  stoppedEarly: boolean;
   /** The step the best model is of, and its greedy validation accuracy, 0 to 1. */
   best: { step: number; accuracy: number };
 }
@@ -46,6 +49,8 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
   const trainQuestions = questions(problems);
   const prompts = trainQuestions.map(({ promptIds }) => promptIds);
   const { sigma, placement } = trainingNoiseOf(subject, config.noise, prompts);
+  const { none: otherwise, ...amounts } = config.reward;
+  const { kl, dispose: disposeReference } = await penaltyOf(config, subject.model);
   const events = train({
     model: freeze(model, config.frozen),
     text: tokenizer,
@@ -53,7 +58,10 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
     greedySampler: samplerFor(`${mode}-greedy`, sigma),
     trainQuestions,
     validationQuestions: questions(await problemsOf(config.data, 'validation')),
-    reward: boxedReward(),
+    reward: boxedReward({ ...amounts, otherwise }),
+    advantages: advantagesOf[config.advantage],
+    kl,
+    stopWhen: config.stopWhen,
     ...optimizerOf({ ...optimizer, learningRate: rate }, config.steps),
     steps: config.steps,
     questionsPerStep: config.questionsPerStep,
@@ -74,11 +82,12 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
     signal,
   });
 
+  let stoppedAt: number | undefined;
   const logs: { metrics?: LineWriter; completions?: LineWriter } = {};
   const append = (record: MetricsRecord) => logs.metrics?.append(record);
   // The lines up to a checkpoint must not be lost after it.
-  const syncBeforeCheckpoint = (step: number) => {
-    if (step % config.checkpointEvery !== 0 && step !== config.steps) return;
+  const syncBeforeCheckpoint = (step: number, mayStop = false) => {
+    if (step % config.checkpointEvery !== 0 && step !== config.steps && !mayStop) return;
     logs.metrics?.sync();
     logs.completions?.sync();
   };
@@ -105,20 +114,34 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
         })
         .with({ type: 'validation' }, (record) => {
           append(record);
-          syncBeforeCheckpoint(record.step);
+          syncBeforeCheckpoint(record.step, config.stopWhen !== undefined);
           emit({ type: 'log', task, text: `${mode}: step ${record.step}, validation ${percent(record.accuracy)} %` });
         })
-        .with({ type: 'best' }, { type: 'checkpoint' }, { type: 'stopped' }, () => {})
+        .with({ type: 'stopped' }, ({ step, best }) => {
+          stoppedAt = step;
+          emit({
+            type: 'log',
+            task,
+            text: `${mode}: stopped after step ${step}: none better than at step ${best.step}`,
+          });
+        })
+        .with({ type: 'best' }, { type: 'checkpoint' }, () => {})
         .exhaustive();
       await nextTurn(signal);
     }
   } finally {
     logs.metrics?.close();
     logs.completions?.close();
+    disposeReference();
     model.dispose();
     if (model !== subject.model) subject.model.dispose();
   }
-  const record: TrainedRecord = { mode, steps: config.steps, best: await bestOf(directory, mode) };
+  const record: TrainedRecord = {
+    mode,
+    steps: stoppedAt ?? config.steps,
+    stoppedEarly: stoppedAt !== undefined,
+    best: await bestOf(directory, mode),
+  };
   await writeFileAtomic(layout.marker(directory, { kind: 'train', mode }), `${JSON.stringify(record, null, 2)}\n`);
 }
 
