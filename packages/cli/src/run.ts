@@ -6,7 +6,7 @@ import { type EngineReport, writeFileAtomic } from '@soft-tokens/tensor';
 import pico from 'picocolors';
 import { problemsOf } from './config/data.js';
 import { display } from './config/paths.js';
-import type { TrainConfig } from './config/recipe.js';
+import { type TrainConfig, trainSchema } from './config/recipe.js';
 import { startEngine, threadsEach, workerCount } from './engine.js';
 import type { Io } from './io.js';
 import { type ChildRunner, startChild } from './jobs/childRunner.js';
@@ -56,7 +56,14 @@ export async function runTraining(io: Io, config: TrainConfig, run: RunOptions):
   const engine = await startEngine(config.engine);
   const size = await trainingSize(config, shapes);
   requireRoom(config, size, run);
-  const folder = await openRunFolder({ ...run, config, command: ['soft-tokens', ...process.argv.slice(2)], engine });
+  const complete = (stored: unknown) => trainSchema.safeParse(stored).data;
+  const folder = await openRunFolder({
+    ...run,
+    config,
+    complete,
+    command: ['soft-tokens', ...process.argv.slice(2)],
+    engine,
+  });
   try {
     const tasks = tasksOf(config);
     const open = tasks.filter((task) => !isFinished(layout.marker(folder.directory, task)));

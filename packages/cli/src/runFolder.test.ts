@@ -49,6 +49,25 @@ test('the same configuration goes on; how many processes work, and what they com
   expect(JSON.parse(readFileSync(join(again.directory, 'run.json'), 'utf8')).sessions).toHaveLength(2);
 });
 
+test('a run from before a key existed goes on with its default, and with no other value', async () => {
+  (await open('older')).release();
+  writeFileSync(join(folder.path, 'older', 'metrics.jsonl'), '');
+  const complete = (stored: unknown) => ({ advantage: 'leaveOneOut', ...(stored as object) });
+  const newer = (advantage: string) =>
+    openRunFolder({
+      directory: join(folder.path, 'older'),
+      config: { ...config, advantage },
+      complete,
+      command: ['train'],
+      overwrite: false,
+      engine,
+    });
+  const again = await newer('leaveOneOut');
+  again.release();
+  expect(again.resumed).toBe(true);
+  await expect(newer('standardized')).rejects.toThrow('got other values of advantage');
+});
+
 test('a run that failed before its first result is not in the way of another configuration', async () => {
   (await open('failed')).release();
   const next = await open('failed', { steps: 4 });

@@ -13,6 +13,8 @@ export interface RunFolderOptions {
   directory: string;
   /** The resolved configuration, with full paths. */
   config: Record<string, unknown>;
+  /** A stored configuration with the defaults of keys that did not exist when it was written. */
+  complete?: (stored: unknown) => unknown;
   /** The command line, for the record. */
   command: readonly string[];
   /** Throws away what another configuration left. */
@@ -84,7 +86,8 @@ export async function openRunFolder(options: RunFolderOptions): Promise<RunFolde
   const lock = await lockFolder(directory);
   try {
     if (names.includes(CONFIG)) {
-      const differing = changedKeys(parse(await readFile(join(directory, CONFIG), 'utf8')), config);
+      const stored: unknown = parse(await readFile(join(directory, CONFIG), 'utf8'));
+      const differing = changedKeys(options.complete?.(stored) ?? stored, config);
       // A run that failed before its first result left nothing to lose: its folder is not in the way of the next.
       const begun = names.some((name) => name !== CONFIG && name !== RUN);
       if (differing.length > 0 && begun && !options.overwrite) throw otherConfiguration(directory, differing);
