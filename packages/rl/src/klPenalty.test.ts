@@ -21,6 +21,7 @@ import { disposeGradients, logRatios, policyGradient } from './gradients.js';
 import { type KlPenalty, requireKl } from './kl.js';
 import { groupAdvantages } from './rollout.js';
 import type { RecordedSequence } from './score.js';
+import { idsAction } from './test/fixtures.js';
 import {
   ascents,
   averaged,
@@ -246,6 +247,53 @@ function meanAt(model: CausalLM, states: tf.Tensor2D, t: number, name: string): 
 eachEngine(
   useEngine,
   () => {
+    test('in the reward, hard thoughts: over all of them, exactly that slope', async () => {
+      const coefficient = 0.7;
+      const [model, reference] = [4, 5].map((seed) => toyModel({ vocabSize: V, hiddenSize: 4, seed, spread: 1 }));
+      const sampler = hard({ temperature: 0.8 }) as Sampler<Action>;
+      const ids = Array.from({ length: V }, (_, id) => id);
+      const pairs = ids.flatMap((thought) => ids.map((answer) => [thought, answer] as const));
+      const reward = pairs.map(([thought, answer]) => Math.sin(3 * thought + answer));
+      /** log π of each thought and answer, `[V V]`, by a plain forward pass. */
+      const logProbs = (each: CausalLM) => {
+        const prompts = ids.map((id) => [...PROMPT, id]);
+        const states = each.forward(each.embed(tf.tensor2d(prompts, undefined, 'int32')) as tf.Tensor3D);
+        const at = (t: number, temperature: number) =>
+          tf.logSoftmax(
+            tf.div(each.head.logits(tf.squeeze(tf.slice(states, [0, t, 0], [-1, 1, -1]), [1])), temperature),
+          );
+        const thought = tf.slice(at(PROMPT.length - 1, 0.8), [0, 0], [1, -1]);
+        return tf.reshape(tf.add(tf.transpose(thought), at(PROMPT.length, 1)), [V * V]);
+      };
+      const other = tf.tidy(() => logProbs(reference!));
+      const { value, grads } = tf.variableGrads(() => {
+        const own = logProbs(model!);
+        const worth = tf.sub(tf.tensor1d(reward), tf.mul(tf.sub(own, other), coefficient));
+        return tf.sum(tf.mul(tf.exp(own), worth)) as tf.Scalar;
+      }, [...model!.parameters.values()]);
+      const sequences: RecordedSequence[] = pairs.map(([thought, answer]) => ({
+        promptIds: PROMPT,
+        action: { ids: idsAction([thought]) },
+        prefillIds: [],
+        answerIds: [answer],
+      }));
+      const given = { model: model!, sampler, sequences, maxTokens: 1000 };
+      const nats = await logRatios({ ...given, reference: reference! });
+      const probability = tf.tidy(() => tf.exp(logProbs(model!)).dataSync());
+      const { gradients } = await policyGradient({
+        ...given,
+        parameters: model!.parameters,
+        advantages: reward.map((r, n) => pairs.length * probability[n]! * (r - coefficient * nats[n]!)),
+      });
+      for (const [name, variable] of model!.parameters) {
+        expectClose(tf.neg(gradients.get(name)!), grads[variable.name]!, { rel: 1e-3, abs: 1e-5 });
+      }
+      tf.dispose([value, grads, other]);
+      disposeGradients(gradients);
+      model!.dispose();
+      reference!.dispose();
+    });
+
     test('in the reward, soft thoughts: on average the slope of the expected reward less the divergence', async () => {
       const [temperature, coefficient] = [0.5, 0.7];
       const [model, reference] = [4, 5].map((seed) => toyModel({ vocabSize: V, hiddenSize: 4, seed, spread: 1 }));
