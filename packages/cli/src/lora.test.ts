@@ -59,10 +59,10 @@ test('train --lora: the settings are the recipe’s, checkpoints are adapters, a
     target_modules: ['q_proj', 'down_proj'],
   });
   const argv = ['eval', adapter(), '--data', recipe, '--setting', 'soft-sample', '--samples', '2', '--limit', '2'];
-  const { code, out } = await runInProcess([...argv, '--engine', 'wasm', '--json']);
+  const { code, out } = await runInProcess([...argv, '--out', at('eval'), '--engine', 'wasm', '--json']);
   expect(code).toBe(0);
-  const { questions } = json('run', 'soft', 'eval', 'soft-sample.json');
-  expect(JSON.parse(out).results[0].questions).toEqual(questions);
+  const [{ settings }] = JSON.parse(out).sets;
+  expect(settings).toEqual([json('run', 'soft', 'eval', 'arithmetic', 'soft-sample.json')]);
 });
 
 test('the same command does nothing again; other adapters are another configuration', async () => {
