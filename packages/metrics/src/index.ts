@@ -18,6 +18,12 @@ export { type EntropyProfile, entropy, entropyProfile } from './entropy.js';
 export { type Extracted, extractAnswer } from './extract.js';
 export { binomialStandardError, type Interval, meanInterval, wilsonInterval } from './intervals.js';
 export { plainLatex } from './latex.js';
+export {
+  type ChoiceLikelihood,
+  type LikelihoodSummary,
+  likelihoodSummary,
+  type QuestionLikelihood,
+} from './likelihood.js';
 export { type Majority, majority } from './majority.js';
 export { parseNumber, type StatedNumber } from './numberText.js';
 export { type PassAtKPoint, passAtK, passAtKCurve } from './passAtK.js';

@@ -1,6 +1,13 @@
 export { aboutMean, leaveOneOut, standardized } from './advantages.js';
 export { batch } from './batches.js';
 export { type Best, type CheckpointStore, checkpointStore, type TrainingState } from './checkpoint.js';
+export {
+  type ChoiceItem,
+  type ChoiceLikelihoodOptions,
+  choiceItem,
+  choiceLikelihood,
+  type PromptCodec,
+} from './choices.js';
 export { accuracy, type EvaluateOptions, evaluate, type QuestionResult } from './evaluate.js';
 export { freeze } from './freeze.js';
 export {
