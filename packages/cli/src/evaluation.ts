@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Problem } from '@soft-tokens/datasets';
 import { lastBoxed } from '@soft-tokens/metrics';
 import { boxedReward, evaluate, type Question, type Sample } from '@soft-tokens/rl';
-import { isDeterministic, type SettingName, samplerFor } from '@soft-tokens/samplers';
+import { isDeterministic, type SettingName, samplerFor, type ThoughtFormat } from '@soft-tokens/samplers';
 import { writeFileAtomic } from '@soft-tokens/tensor';
 import { display } from './config/paths.js';
 import type { Caps } from './config/recipe.js';
@@ -27,6 +27,7 @@ export interface EvaluationOptions {
   /** The k to report, at most `samples`. */
   k: readonly number[];
   caps: Caps;
+  format?: ThoughtFormat | undefined;
   seed: number;
   /** Where it is kept. An evaluation that was stopped goes on after the last question that is there. */
   files: EvaluationFiles;
@@ -113,6 +114,7 @@ export async function evaluateSetting(options: EvaluationOptions): Promise<Setti
       reward: boxedReward(),
       maxThoughtTokens: options.caps.thought,
       maxAnswerTokens: options.caps.answer,
+      ...(options.format && { format: options.format }),
       seed: options.seed,
       signal: options.signal,
       observe: (observation) => profile.observe(observation),

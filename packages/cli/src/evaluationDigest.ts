@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Split } from '@soft-tokens/datasets';
+import type { ThoughtFormat } from '@soft-tokens/samplers';
 import { currentEngine } from '@soft-tokens/tensor';
 import type { Caps, DataConfig, NoiseConfig, PromptKind } from './config/recipe.js';
 import { versions } from './versions.js';
@@ -14,6 +15,7 @@ export interface EvaluationIdentity {
   data: DataConfig;
   split: Split;
   prompt: PromptKind;
+  format?: ThoughtFormat | undefined;
   /** The first so many questions. */
   limit: number | undefined;
   samples: number;

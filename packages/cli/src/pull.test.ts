@@ -62,8 +62,18 @@ describe('a pulled model', () => {
     expect(JSON.parse(scored.out).answerLogProb).toHaveLength(1);
 
     const recipe = writeRecipe(folder.path, { model: 'org/name' });
-    const evaluated = await runInProcess(['eval', 'org/name', '--data', recipe, '--limit', '1', '--json']);
-    expect(JSON.parse(evaluated.out)).toMatchObject({ model: 'org/name', questions: 1 });
+    const evaluated = await runInProcess([
+      'eval',
+      'org/name',
+      '--data',
+      recipe,
+      '--limit',
+      '1',
+      '--out',
+      at('eval'),
+      '--json',
+    ]);
+    expect(JSON.parse(evaluated.out)).toMatchObject({ model: 'org/name', sets: [{ questions: 1 }] });
 
     const shape = ['prompts', 'samples', 'prompt-tokens', 'thought-tokens', 'answer-tokens', 'steps'];
     const bench = ['bench', '--model', 'org/name', ...shape.flatMap((flag) => [`--${flag}`, '1'])];

@@ -80,14 +80,15 @@ export function evalCommand(io: Io): Command {
       const engine = await startEngine(config.engine);
       const subject = await loadModelDirectory(path);
       const limit = flags.limit ?? config.evaluate.questions;
+      const { prompt, format } = config;
       const { noise } = config.evaluate;
       const caps = config.evaluate.caps ?? config.caps;
       const seed = flags.seed ?? config.evaluate.seed ?? config.seed;
       const sets = await Promise.all(
         Object.entries(testSetsOf(config)).map(async ([set, data]) => {
           const problems = (await problemsOf(data, flags.split, io.note)).slice(0, limit);
-          const questions = problems.map((problem) => toQuestion(problem, config.prompt, subject.tokenizer));
-          const evaluation = { samples, k, caps, noise, seed, prompt: config.prompt, split: flags.split, limit };
+          const questions = problems.map((problem) => toQuestion(problem, prompt, subject.tokenizer, format));
+          const evaluation = { samples, k, caps, noise, seed, prompt, format, split: flags.split, limit };
           const digest = await evaluationDigest({ ...evaluation, model: path, data });
           return { set, problems, questions, directory: join(flags.out, `${modelName(path)}-${set}-${digest}`) };
         }),
@@ -121,6 +122,7 @@ export function evalCommand(io: Io): Command {
             samples,
             k,
             caps,
+            format,
             seed,
             files: evaluationFiles(directory, setting),
             signal: io.signal,

@@ -16,12 +16,12 @@ import {
   readQuestions,
   type Split,
   splitSolution,
-  stopPhrase,
   type Tolerance,
 } from '@soft-tokens/datasets';
 import { verify } from '@soft-tokens/metrics';
 import type { Tokenizer } from '@soft-tokens/models';
 import { type Demonstration, demonstration, type Question } from '@soft-tokens/rl';
+import { paperFormat, type ThoughtFormat } from '@soft-tokens/samplers';
 import { match, P } from 'ts-pattern';
 import { CliError, usageError } from '../errors.js';
 import { type DataConfig, fileSets, type PromptKind } from './recipe.js';
@@ -120,21 +120,20 @@ function checkAnswer({ id, answer }: Problem, path: string): void {
   }
 }
 
-/** The instruction of the chat prompt; the paper's format, said to a model that follows instructions. */
-const chatInstruction =
-  `Reason step by step, then end with '${stopPhrase} ${prefill.stopped}ANSWER}', ` +
-  'with the answer alone in the box.';
+/** The instruction of the chat prompt: the format, said to a model that follows instructions. */
+const chatInstruction = ({ stopPhrase, prefill }: ThoughtFormat) =>
+  `Reason step by step, then end with '${stopPhrase} ${prefill.stopped}ANSWER}', with the answer alone in the box.`;
 
 /** The prompt of a question, as text. `chat` is the tokenizer's own template around question and format. */
-export function promptText(kind: PromptKind, question: string, tokenizer: Tokenizer): string {
+export function promptText(kind: PromptKind, question: string, tokenizer: Tokenizer, format = paperFormat): string {
   return kind === 'chat'
-    ? tokenizer.renderChat([{ role: 'user', content: `${question}\n\n${chatInstruction}` }])
+    ? tokenizer.renderChat([{ role: 'user', content: `${question}\n\n${chatInstruction(format)}` }])
     : promptTemplates[kind](question);
 }
 
 /** A problem as the trainer takes it. */
-export function toQuestion(problem: Problem, kind: PromptKind, tokenizer: Tokenizer): Question {
-  const promptIds = tokenizer.promptIds(promptText(kind, problem.question, tokenizer));
+export function toQuestion(problem: Problem, kind: PromptKind, tokenizer: Tokenizer, format?: ThoughtFormat): Question {
+  const promptIds = tokenizer.promptIds(promptText(kind, problem.question, tokenizer, format));
   return { id: problem.id, promptIds, answer: problem.answer };
 }
 

@@ -106,6 +106,11 @@ const trainingNoise = noise
     error: 'expected entry where the noise is not on the embedding',
     path: ['scale'],
   });
+/** What ends a thought, and what is put between it and the answer. */
+const format = z.strictObject({
+  stopPhrase: z.string().min(1),
+  prefill: z.strictObject({ stopped: z.string(), capped: z.string() }),
+});
 const caps = z.strictObject({ thought: count, answer: count.default(32) });
 const engine = z.enum(['auto', ...engineNames]);
 
@@ -192,6 +197,8 @@ export const trainSchema = z.strictObject({
   questionsPerStep: count,
   samples: z.number().int().min(2),
   answerTemperature: positive.default(1),
+  /** The paper's unless said. */
+  format: format.optional(),
   caps,
   /** What a sample earns whose answer is correct, whose box holds another one, and that has none. */
   reward: z
@@ -252,6 +259,7 @@ export const evalSchema = z.strictObject({
   data,
   prompt: prompt.default('plain'),
   caps: caps.default({ thought: 512, answer: 32 }),
+  format: format.optional(),
   seed: seed.default(0),
   evaluate: evaluation.prefault({}),
   engine: engine.default('auto'),

@@ -113,6 +113,22 @@ test('goes on after the last whole line of one that was killed, to the same byte
   }
 });
 
+test("a recipe's own stop phrase and prefill", async () => {
+  const format = { stopPhrase: '=', prefill: { stopped: ' 7 is \\boxed{', capped: ' so \\boxed{' } };
+  const { thoughts } = await evaluated(
+    at('format'),
+    { questions: 2 },
+    { config: { ...configOf({ questions: 2 }), format } },
+  );
+  const kept = read<ThoughtRecord[]>(thoughts);
+  expect(kept).toHaveLength(2);
+  for (const { thought, thoughtEnd, answer } of kept) {
+    expect(thoughtEnd).toBe('phrase');
+    expect(thought).toMatch(/^[^=]+=$/);
+    expect(answer).toMatch(/^\\boxed\{/);
+  }
+});
+
 test('a set that has changed since is told from the one that was begun', async () => {
   const { questions } = layout.evaluation(at('changed'), task.subject, task.set, task.setting);
   const begun = await evaluated(at('changed'), { questions: 1 });

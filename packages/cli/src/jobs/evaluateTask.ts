@@ -34,11 +34,12 @@ export function evaluationOf({ evaluate, caps, seed }: TrainConfig) {
 export async function evaluateTask(context: TaskContext, cache: SubjectCache, task: EvaluateTask): Promise<void> {
   const { config, directory, emit } = context;
   const { subject: name, set, setting } = task;
-  const { questions: limit, ...evaluation } = evaluationOf(config);
+  const { questions: limit, ...rest } = evaluationOf(config);
+  const { prompt, format } = config;
+  const evaluation = { ...rest, format };
   const data = testSetsOf(config)[set]!;
   const own = layout.evaluation(directory, name, set, setting);
-  const digest = () =>
-    evaluationDigest({ ...evaluation, model: config.model, prompt: config.prompt, data, split: 'test', limit });
+  const digest = () => evaluationDigest({ ...evaluation, model: config.model, prompt, data, split: 'test', limit });
   const shared = name === 'base' && context.shared !== undefined;
   const files = shared ? evaluationFiles(join(context.shared!, await digest()), setting) : own;
 
@@ -54,7 +55,7 @@ export async function evaluateTask(context: TaskContext, cache: SubjectCache, ta
     sigma: sigmaOf(subject, evaluation.noise),
     setting,
     problems,
-    questions: problems.map((problem) => toQuestion(problem, config.prompt, subject.tokenizer)),
+    questions: problems.map((problem) => toQuestion(problem, prompt, subject.tokenizer, format)),
     files,
     signal: context.signal,
     onProgress: ({ done, total, correct, resumed }) => {

@@ -43,7 +43,7 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
   const { learningRate, ...optimizer } = config.optimizer;
   const rate = typeof learningRate === 'number' ? learningRate : learningRate[mode]!; // the recipe is checked for it
   const questions = (problems: readonly Problem[]) =>
-    problems.map((problem) => toQuestion(problem, config.prompt, tokenizer));
+    problems.map((problem) => toQuestion(problem, config.prompt, tokenizer, config.format));
   const problems = await problemsOf(config.data, 'train');
   const byId = new Map(problems.map((problem) => [problem.id, problem]));
   const trainQuestions = questions(problems);
@@ -69,6 +69,7 @@ export async function trainTask({ config, directory, signal, emit }: TaskContext
     maxThoughtTokens: config.caps.thought,
     maxAnswerTokens: config.caps.answer,
     answerTemperature: config.answerTemperature,
+    ...(config.format && { format: config.format }),
     maxGradientNorm: optimizer.maxGradientNorm,
     maxTokens: config.maxTokens,
     recompute: config.recompute,
