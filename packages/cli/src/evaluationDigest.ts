@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import type { Split } from '@soft-tokens/datasets';
 import type { ThoughtFormat } from '@soft-tokens/samplers';
 import { currentEngine } from '@soft-tokens/tensor';
-import type { Caps, DataConfig, NoiseConfig, PromptKind } from './config/recipe.js';
+import type { Caps, ChoicesConfig, DataConfig, NoiseConfig, PromptKind } from './config/recipe.js';
 import { versions } from './versions.js';
 
 /** All that decides what comes of an evaluation, but for the setting. */
@@ -25,13 +25,25 @@ export interface EvaluationIdentity {
   seed: number;
 }
 
+/** The same of a score on questions with choices. */
+export interface ChoicesIdentity {
+  model: string;
+  data: ChoicesConfig;
+  prompt: PromptKind;
+  /** The set's name, which the result holds. */
+  set: string;
+  /** The first so many questions, where fewer are asked for than the recipe says. */
+  limit?: number | undefined;
+}
+
 /**
  * A name of 16 hexadecimal digits for an evaluation: a SHA-256 of all that it depends on, the engine in use and our
  * versions included. Files count by their name, size and time of change.
  */
-export async function evaluationDigest(identity: EvaluationIdentity): Promise<string> {
+export async function evaluationDigest(identity: EvaluationIdentity | ChoicesIdentity): Promise<string> {
   const { model, data } = identity;
-  const read = data.kind === 'arithmetic' ? [] : [data.train, data.test].filter((path) => path !== undefined);
+  const paths = data.kind === 'arithmetic' ? [] : ['train' in data ? data.train : undefined, data.test];
+  const read = paths.filter((path) => path !== undefined);
   const files = await Promise.all([model, ...read].map(stamps));
   const text = JSON.stringify([identity, files, currentEngine()?.name, versions()], sortedKeys);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);

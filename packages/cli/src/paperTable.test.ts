@@ -20,7 +20,7 @@ function row(subject: ModelResult['subject'], percentages: number[]): ModelResul
       ]),
     ];
   });
-  return { subject, directory: null, sets: [{ set: 'gsm8k', questions: 100, settings }] };
+  return { subject, directory: null, sets: [{ set: 'gsm8k', questions: 100, settings }], outOfDomain: [] };
 }
 
 const results: RunResults = {

@@ -1,5 +1,6 @@
 import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type GgufTensor, openGguf, writeGguf } from '@soft-tokens/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -12,6 +13,7 @@ import {
 } from './test/tools.js';
 
 const folder = temporaryFolder();
+const datasets = fileURLToPath(new URL('../../datasets/src/__fixtures__/', import.meta.url));
 const at = (...path: string[]) => join(folder.path, ...path);
 afterAll(folder.remove);
 beforeAll(() => writeRandomModel(at('model')));
@@ -234,6 +236,24 @@ describe('commands on a model that knows nothing', () => {
     for (const line of table.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
   });
 
+  test('eval: questions with choices, where the recipe has them', async () => {
+    const test = join(datasets, 'arcEasy.jsonl');
+    const evaluate = { outOfDomain: { science: { kind: 'arc', test }, steps: { kind: 'arithmetic', test: 9 } } };
+    const recipe = writeRecipe(at('evaluations'), { evaluate });
+    const argv = ['eval', at('model'), '--data', recipe, '--limit', '2', '--out', at('evaluations')];
+    const { code, out } = await runInProcess([...argv, '--json']);
+    expect(code).toBe(0);
+    const results = JSON.parse(out).outOfDomain as { set: string; questions: number; nll: number }[];
+    expect(results.map(({ set, questions }) => [set, questions])).toEqual([
+      ['science', 2],
+      ['steps', 2],
+    ]);
+    for (const { nll } of results) expect(nll).toBeGreaterThan(3); // a random model of 512 ids
+    const table = await runInProcess(argv);
+    expect(table.out).toMatch(/science, 2 questions\n\nmodel +accuracy +per char +nll\nmodel /);
+    for (const line of table.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
   test('doctor: says what computes and why not the faster ones', async () => {
     const { code, out } = await runInProcess(['doctor', '--json']);
     const report = JSON.parse(out);
@@ -295,7 +315,8 @@ describe('commands on a model that knows nothing', () => {
 });
 
 describe('train', () => {
-  const evaluate = { questions: 3, samples: 2, settings: ['hard-greedy', 'soft-sample'] };
+  const outOfDomain = { steps: { kind: 'arithmetic', levels: [4], test: 5 } };
+  const evaluate = { questions: 3, samples: 2, settings: ['hard-greedy', 'soft-sample'], outOfDomain };
 
   test('trains, evaluates, reports; the same command again does nothing twice', async () => {
     const recipe = writeRecipe(folder.path, { evaluate });
@@ -304,6 +325,7 @@ describe('train', () => {
     expect(first.code).toBe(0);
     expect(first.out).toMatch(/^trained {2}steps/);
     expect(first.out).toMatch(/trained +HG +SS1 +SS2\nnone/);
+    expect(first.out).toMatch(/steps, 5 questions\n\nmodel +accuracy +per char +nll\nbase .+\nhard .+\nsoft /);
     expect(first.out.trimEnd()).toBe(readFileSync(at('whole', 'table.txt'), 'utf8').trimEnd());
     for (const line of first.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
     expect(readFileSync(at('whole', 'report.html'), 'utf8')).toContain('</html>');
@@ -332,6 +354,10 @@ describe('train', () => {
     const { models, training } = JSON.parse(again.out);
     expect(models.map(({ subject }: { subject: string }) => subject)).toEqual(['base', 'hard', 'soft']);
     expect(training).toHaveLength(2);
+    for (const { outOfDomain: results } of models) {
+      const numbers = { accuracy: expect.any(Number), normalized: expect.any(Number), nll: expect.any(Number) };
+      expect(results).toEqual([{ set: 'steps', questions: 5, ...numbers }]);
+    }
 
     const other = await runInProcess(['train', recipe, '--run-dir', at('whole'), '--seed', '6']);
     expect(other.code).toBe(2);

@@ -5,9 +5,10 @@ import type { Mode, SettingName } from '@soft-tokens/samplers';
 import type { Caps, NoiseConfig, TrainConfig, TrainingNoiseConfig } from './config/recipe.js';
 import { evaluationOf } from './jobs/evaluateTask.js';
 import { layout } from './jobs/layout.js';
-import { type SubjectName, setNameOf, settingsOf, testSetsOf } from './jobs/tasks.js';
+import { choiceSetsOf, type SubjectName, setNameOf, settingsOf, testSetsOf } from './jobs/tasks.js';
 import type { MetricsRecord, TrainedRecord } from './jobs/trainTask.js';
 import { readLines } from './jsonLines.js';
+import type { LikelihoodResult } from './likelihood.js';
 import { modelName } from './model.js';
 import type { SettingSummary } from './summary.js';
 
@@ -18,6 +19,8 @@ export interface ModelResult {
   directory: string | null;
   /** A test set each, in the recipe's order. */
   sets: SetResult[];
+  /** A set with choices each, in the recipe's order. */
+  outOfDomain: LikelihoodResult[];
 }
 
 /** A model on one test set. */
@@ -68,7 +71,10 @@ export async function collectResults(config: TrainConfig, directory: string): Pr
     const sets = await Promise.all(
       Object.keys(testSetsOf(config)).map((set) => setResult(directory, subject, set, settingsOf(config))),
     );
-    models.push({ subject, directory: subject === 'base' ? null : layout.best('', subject), sets });
+    const outOfDomain = await Promise.all(
+      choiceSetsOf(config).map((set) => readResult<LikelihoodResult>(layout.choices(directory, subject, set))),
+    );
+    models.push({ subject, directory: subject === 'base' ? null : layout.best('', subject), sets, outOfDomain });
   }
   return {
     model: modelName(config.model),
@@ -93,16 +99,12 @@ async function setResult(
   names: readonly SettingName[],
 ): Promise<SetResult> {
   const files = names.map((setting) => layout.evaluation(directory, subject, set, setting));
-  const settings = await Promise.all(
-    files.map(async ({ summary }) => JSON.parse(await readFile(summary, 'utf8')) as SettingSummary),
-  );
+  const settings = await Promise.all(files.map(({ summary }) => readResult<SettingSummary>(summary)));
   return { set, questions: (await readLines(files[0]!.questions)).length, settings };
 }
 
 async function trainingResult(directory: string, mode: Mode): Promise<TrainingResult> {
-  const { steps, best } = JSON.parse(
-    await readFile(layout.marker(directory, { kind: 'train', mode }), 'utf8'),
-  ) as TrainedRecord;
+  const { steps, best } = await readResult<TrainedRecord>(layout.marker(directory, { kind: 'train', mode }));
   const records = await readLines<MetricsRecord>(layout.metrics(directory, mode));
   const rewards = records.flatMap((record) => (record.type === 'step' ? [record.reward] : []));
   const base = records.find((record) => record.type === 'validation' && record.step === 0);
@@ -118,6 +120,11 @@ async function trainingResult(directory: string, mode: Mode): Promise<TrainingRe
       bestStep: best.step,
     },
   };
+}
+
+/** What a task wrote. */
+async function readResult<T>(file: string): Promise<T> {
+  return JSON.parse(await readFile(file, 'utf8')) as T;
 }
 
 /** Whether a task's result is there already. */

@@ -4,6 +4,7 @@ import type { Split } from '@soft-tokens/datasets';
 import { isDeterministic } from '@soft-tokens/samplers';
 import { type EngineReport, writeFileAtomic } from '@soft-tokens/tensor';
 import pico from 'picocolors';
+import { choicesOf } from './config/choices.js';
 import { problemsOf } from './config/data.js';
 import { display } from './config/paths.js';
 import { type TrainConfig, trainSchema } from './config/recipe.js';
@@ -15,6 +16,7 @@ import { createExecutor, type TaskContext } from './jobs/execute.js';
 import { layout } from './jobs/layout.js';
 import { type Job, type Runner, runJobs } from './jobs/scheduler.js';
 import { needsOf, type Task, type TaskEvent, taskName, tasksOf, testSetsOf } from './jobs/tasks.js';
+import { likelihoodTable } from './likelihood.js';
 import { checkLora } from './lora.js';
 import { measureMatMul } from './measure.js';
 import {
@@ -52,7 +54,11 @@ export async function runTraining(io: Io, config: TrainConfig, run: RunOptions):
   // Validation is a part of the training file: what is wrong there has been said.
   const count = async (split: Split, note?: Io['note']) => (await problemsOf(config.data, split, note)).length;
   await count('train', io.note);
-  const counts = { validation: await count('validation'), test: await testCounts(config, io.note) };
+  const counts = {
+    validation: await count('validation'),
+    test: await testCounts(config, io.note),
+    choices: await choiceCounts(config, io.note),
+  };
   const engine = await startEngine(config.engine);
   const size = await trainingSize(config, shapes);
   requireRoom(config, size, run);
@@ -79,8 +85,12 @@ export async function runTraining(io: Io, config: TrainConfig, run: RunOptions):
 
 /** The tables of a run, as text. */
 export function resultText(results: RunResults, colors: Io['colors']['out']): string {
-  const tables = [trainingTable(results), ...(results.models.length > 0 ? [paperTables(results, colors)] : [])];
-  return tables.join('\n\n');
+  const { models } = results;
+  const likelihood = likelihoodTable(
+    models.map(({ subject, outOfDomain }) => ({ name: subject, results: outOfDomain })),
+  );
+  const tables = [trainingTable(results), ...(models.length > 0 ? [paperTables(results, colors)] : []), likelihood];
+  return tables.filter((table) => table !== undefined).join('\n\n');
 }
 
 async function writeResults(directory: string, config: TrainConfig, results: RunResults): Promise<void> {
@@ -94,6 +104,15 @@ async function testCounts(config: TrainConfig, note: Io['note']): Promise<Record
   const counts: Record<string, number> = {};
   for (const [set, data] of Object.entries(config.evaluate ? testSetsOf(config) : {})) {
     counts[set] = (await problemsOf(data, 'test', note)).length;
+  }
+  return counts;
+}
+
+/** The same of each set with choices. */
+async function choiceCounts({ evaluate }: TrainConfig, note: Io['note']): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const [set, data] of Object.entries(evaluate?.outOfDomain ?? {})) {
+    counts[set] = (await choicesOf(data, note)).length;
   }
   return counts;
 }

@@ -4,6 +4,7 @@ import { Command } from '@commander-js/extra-typings';
 import { binomialStandardError } from '@soft-tokens/metrics';
 import { loadModelDirectory } from '@soft-tokens/models';
 import { isDeterministic, settingNames } from '@soft-tokens/samplers';
+import { choicesOf } from '../config/choices.js';
 import { problemsOf, toQuestion } from '../config/data.js';
 import { loadEvalRecipe } from '../config/load.js';
 import { display } from '../config/paths.js';
@@ -15,6 +16,7 @@ import { evaluationDigest } from '../evaluationDigest.js';
 import type { Io } from '../io.js';
 import { evaluationFiles } from '../jobs/layout.js';
 import { testSetsOf } from '../jobs/tasks.js';
+import { evaluateChoices, type LikelihoodResult, likelihoodTable } from '../likelihood.js';
 import { type FolderLock, lockFolder } from '../lock.js';
 import { modelHelp, modelName, modelPath } from '../model.js';
 import { createProgress } from '../progress.js';
@@ -93,25 +95,40 @@ export function evalCommand(io: Io): Command {
           return { set, problems, questions, directory: join(flags.out, `${modelName(path)}-${set}-${digest}`) };
         }),
       );
+      const choiceSets = await Promise.all(
+        Object.entries(config.evaluate.outOfDomain).map(async ([set, data]) => {
+          const choices = (await choicesOf(data, io.note)).slice(0, flags.limit);
+          const digest = await evaluationDigest({ model: path, data, prompt: config.prompt, set, limit: flags.limit });
+          return { set, data, choices, directory: join(flags.out, `${modelName(path)}-${set}-${digest}`) };
+        }),
+      );
       const parts = sets.flatMap((set) => flags.setting.map((setting) => ({ ...set, setting })));
       // Greedy settings draw one sample a question, the others many: the work counts samples.
-      const works = parts.map(({ questions, setting }) => questions.length * (isDeterministic(setting) ? 1 : samples));
+      const drawn = parts.map(({ questions, setting }) => questions.length * (isDeterministic(setting) ? 1 : samples));
+      const works = [...drawn, ...choiceSets.map(({ choices }) => choices.length)];
       const total = sum(works);
       const results: SetResult[] = sets.map(({ set, questions }) => ({
         set,
         questions: questions.length,
         settings: [],
       }));
+      const outOfDomain: LikelihoodResult[] = [];
       const progress = createProgress(io);
       const began = performance.now();
+      let before = 0;
+      const tell = (index: number, done: number, all: number, text: string) => {
+        const share = (sum(works.slice(0, index)) + (works[index]! * done) / all) / total;
+        const seconds = (performance.now() - began) / 1000;
+        const left = share > before ? (seconds / (share - before)) * (1 - share) : undefined;
+        progress.update(share, left, text);
+      };
       const locks: FolderLock[] = [];
       try {
-        for (const { directory } of sets) {
+        for (const { directory } of [...sets, ...choiceSets]) {
           if (flags.overwrite) await rm(directory, { recursive: true, force: true });
           await mkdir(directory, { recursive: true });
           locks.push(await lockFolder(directory));
         }
-        let before = 0;
         for (const [index, { set, setting, problems, questions, directory }] of parts.entries()) {
           const summary = await evaluateSetting({
             subject,
@@ -127,23 +144,47 @@ export function evalCommand(io: Io): Command {
             files: evaluationFiles(directory, setting),
             signal: io.signal,
             onProgress: ({ done, total: all, correct, resumed }) => {
-              const share = (sum(works.slice(0, index)) + (works[index]! * done) / all) / total;
               if (resumed) before += (works[index]! * done) / all / total;
-              const seconds = (performance.now() - began) / 1000;
-              const left = share > before ? (seconds / (share - before)) * (1 - share) : undefined;
-              const text = `${set} ${setting} ${done}/${all}, ${percent(correct)} % right`;
-              progress.update(share, left, text);
+              tell(index, done, all, `${set} ${setting} ${done}/${all}, ${percent(correct)} % right`);
             },
           });
           results.find((result) => result.set === set)!.settings.push(summary);
+        }
+        for (const [index, { set, data, choices, directory }] of choiceSets.entries()) {
+          const result = await evaluateChoices({
+            subject,
+            set,
+            kind: data.kind,
+            choices,
+            prompt: config.prompt,
+            file: join(directory, 'choices.json'),
+            signal: io.signal,
+            onProgress: ({ done, total: all }) => tell(parts.length + index, done, all, `${set} ${done}/${all}`),
+          });
+          outOfDomain.push(result);
         }
       } finally {
         progress.stop();
         for (const lock of locks) lock.release();
       }
-      for (const { directory } of sets) io.note(`kept in ${display(directory)}\n`);
-      const summary = { model, engine: engine.name, split: flags.split, samples, noise, caps, seed, sets: results };
-      io.out(flags.json ? `${JSON.stringify(summary)}\n` : `${resultTables(results, k, noise)}\n`);
+      for (const { directory } of [...sets, ...choiceSets]) io.note(`kept in ${display(directory)}\n`);
+      const summary = {
+        model,
+        engine: engine.name,
+        split: flags.split,
+        samples,
+        noise,
+        caps,
+        seed,
+        sets: results,
+        outOfDomain,
+      };
+      const likelihood = likelihoodTable([{ name: modelName(path), results: outOfDomain }]);
+      io.out(
+        flags.json
+          ? `${JSON.stringify(summary)}\n`
+          : `${[resultTables(results, k, noise), likelihood].filter((table) => table !== undefined).join('\n\n')}\n`,
+      );
     });
   return command as unknown as Command;
 }

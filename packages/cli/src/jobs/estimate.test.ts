@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { Estimator } from './estimate.js';
+import type { TrainConfig } from '../config/recipe.js';
+import { Estimator, workOf } from './estimate.js';
 import type { Task } from './tasks.js';
 
 const training: Task = { kind: 'train', mode: 'soft' };
@@ -34,6 +35,32 @@ test('measured speed replaces the prior, for each kind of task', () => {
   const { share, secondsLeft } = state.estimate();
   expect(secondsLeft).toBeCloseTo(90 * 2 + (25 + 50) * 0.2);
   expect(share).toBeCloseTo(1 - (90 * 2 + 75 * 0.2) / (200 + 20));
+});
+
+test('questions with choices have a speed of their own', () => {
+  const clock = { now: 0 };
+  const choices: Task = { kind: 'choices', subject: 'base', set: 'arc' };
+  const tasks = [
+    { task: base, work: 50 },
+    { task: choices, work: 40 },
+  ];
+  const state = new Estimator(tasks, { runners: 1, secondsPerUnit: 1, now: () => clock.now });
+  state.start('choices base arc');
+  clock.now = 1;
+  state.advance('choices base arc', 0.25); // 0.1 s a unit
+  expect(state.estimate().secondsLeft).toBeCloseTo(30 * 0.1 + 50 * 0.1);
+  state.start('test base gsm8k soft-sample');
+  clock.now = 11;
+  state.advance('test base gsm8k soft-sample', 0.5); // 0.4 s a unit
+  expect(state.estimate().secondsLeft).toBeCloseTo(30 * 0.1 + 25 * 0.4);
+});
+
+test('a set with choices is as much work as it has questions', () => {
+  const choices: Task = { kind: 'choices', subject: 'base', set: 'arc' };
+  const work = (arc: number) =>
+    workOf(choices, {} as TrainConfig, { validation: 0, test: { arc: 7 }, choices: { arc } });
+  expect(work(200)).toBeGreaterThan(0);
+  expect(work(400)).toBe(2 * work(200));
 });
 
 test('what goes before the first progress does not count once there is a second', () => {

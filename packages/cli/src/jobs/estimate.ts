@@ -10,10 +10,14 @@ const TRAINING_FACTOR = 2.5;
 /** The share of its cap that a thought is expected to use. */
 const EXPECTED_LENGTH = 0.6;
 
-/** How many problems there are: of validation, and of each test set by its name. */
+/** A question with choices, against a token drawn: some hundred positions, all of them in one pass. */
+const CHOICES_WORK = 20;
+
+/** How many problems there are: of validation, and of each test set and each set with choices by its name. */
 export interface ProblemCounts {
   validation: number;
   test: Readonly<Record<string, number>>;
+  choices: Readonly<Record<string, number>>;
 }
 
 /** Units of work a task takes, about one a token drawn. Only ratios matter: measured speed turns units into time. */
@@ -25,6 +29,7 @@ export function workOf(task: Task, config: TrainConfig, counts: ProblemCounts): 
     const validations = 1 + Math.ceil(steps / validateEvery);
     return tokens(caps) * (TRAINING_FACTOR * steps * questionsPerStep * samples + validations * counts.validation);
   }
+  if (task.kind === 'choices') return CHOICES_WORK * (counts.choices[task.set] ?? 0);
   const { questions = Number.POSITIVE_INFINITY, samples, caps } = evaluationOf(config);
   return tokens(caps) * Math.min(questions, counts.test[task.set] ?? 0) * (isDeterministic(task.setting) ? 1 : samples);
 }
@@ -51,7 +56,7 @@ export interface Estimate {
 }
 
 /**
- * Follows the tasks of a run. The time left is the work left at the speed measured so far, for training and evaluating
+ * Follows the tasks of a run. The time left is the work left at the speed measured so far, for each kind of task
  * apart; before anything is measured, at `secondsPerUnit`.
  */
 export class Estimator {
@@ -94,7 +99,11 @@ export class Estimator {
   }
 
   estimate(): Estimate {
-    const speed = { train: this.#secondsPerUnit('train'), evaluate: this.#secondsPerUnit('evaluate') };
+    const speed = {
+      train: this.#secondsPerUnit('train'),
+      evaluate: this.#secondsPerUnit('evaluate'),
+      choices: this.#secondsPerUnit('choices'),
+    };
     let total = 0;
     let left = 0;
     const own = new Map<string, number>();
@@ -113,7 +122,7 @@ export class Estimator {
     return { share: this.#shown, secondsLeft: Math.max(left / this.#runners, ...chains) };
   }
 
-  /** Measured over all tasks of a kind; where there are none, from the other kind, whose units are meant to be alike. */
+  /** Measured over all tasks of a kind; where there are none, over all, whose units are meant to be alike. */
   #secondsPerUnit(kind: Task['kind']): number {
     const measured = this.#measure((entry) => entry.task.kind === kind) ?? this.#measure(() => true);
     return measured ?? this.#prior;

@@ -43,10 +43,7 @@ export async function evaluateTask(context: TaskContext, cache: SubjectCache, ta
   const shared = name === 'base' && context.shared !== undefined;
   const files = shared ? evaluationFiles(join(context.shared!, await digest()), setting) : own;
 
-  const subject = await load(cache, name, {
-    directory: name === 'base' ? config.model : layout.best(directory, name),
-    base: await baseDirectory(config.model),
-  });
+  const subject = await subjectOf(context, cache, name);
   const problems = (await problemsOf(data, 'test')).slice(0, limit);
   const title = taskName(task);
   await evaluateSetting({
@@ -72,16 +69,18 @@ async function copyEvaluation(from: EvaluationFiles, to: EvaluationFiles): Promi
   for (const key of ['questions', 'thoughts', 'summary'] as const) await copyFile(from[key], to[key]);
 }
 
-/** `base`: where the model is that was trained, should an adapter be all that came of it. */
-async function load(
+/** A model of the run: the one held, or else read in its place. */
+export async function subjectOf(
+  { config, directory }: Pick<TaskContext, 'config' | 'directory'>,
   cache: SubjectCache,
   name: SubjectName,
-  { directory, base }: { directory: string; base: string },
 ): Promise<Subject> {
   if (cache.held?.name === name) return cache.held.subject;
   cache.held?.subject.model.dispose();
   delete cache.held;
-  const subject = await loadModelDirectory(directory, { base });
+  // An adapter may be all that came of training: then the model that was trained is needed beside it.
+  const base = await baseDirectory(config.model);
+  const subject = await loadModelDirectory(name === 'base' ? config.model : layout.best(directory, name), { base });
   cache.held = { name, subject };
   return subject;
 }

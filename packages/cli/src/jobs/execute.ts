@@ -1,6 +1,7 @@
 // Doing a task, in whichever process.
 import { match } from 'ts-pattern';
 import type { TrainConfig } from '../config/recipe.js';
+import { choicesTask } from './choicesTask.js';
 import { evaluateTask, type SubjectCache } from './evaluateTask.js';
 import type { Task, TaskEvent } from './tasks.js';
 import { trainTask } from './trainTask.js';
@@ -23,5 +24,6 @@ export function createExecutor(context: TaskContext): (task: Task) => Promise<vo
     match(task)
       .with({ kind: 'train' }, ({ mode }) => trainTask(context, mode))
       .with({ kind: 'evaluate' }, (task) => evaluateTask(context, cache, task))
+      .with({ kind: 'choices' }, (task) => choicesTask(context, cache, task))
       .exhaustive();
 }

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import type { Mode, SettingName } from '@soft-tokens/samplers';
+import { match } from 'ts-pattern';
 import type { SubjectName, Task } from './tasks.js';
 
 /** The files of one evaluation. */
@@ -29,9 +30,14 @@ export const layout = {
   best: (directory: string, mode: Mode) => join(directory, mode, 'checkpoints', 'best'),
   evaluation: (directory: string, subject: SubjectName, set: string, setting: SettingName) =>
     evaluationFiles(join(directory, subject, 'eval', set), setting),
+  choices: (directory: string, subject: SubjectName, set: string) => join(directory, subject, 'choices', `${set}.json`),
   /** What a task writes last: it is finished when this file is there. */
-  marker: (directory: string, task: Task) =>
-    task.kind === 'train'
-      ? join(directory, task.mode, 'trained.json')
-      : layout.evaluation(directory, task.subject, task.set, task.setting).summary,
+  marker: (directory: string, task: Task): string =>
+    match(task)
+      .with({ kind: 'train' }, ({ mode }) => join(directory, mode, 'trained.json'))
+      .with({ kind: 'evaluate' }, ({ subject, set, setting }) => {
+        return layout.evaluation(directory, subject, set, setting).summary;
+      })
+      .with({ kind: 'choices' }, ({ subject, set }) => layout.choices(directory, subject, set))
+      .exhaustive(),
 };

@@ -1,13 +1,14 @@
 // A run as a small graph: train each mode; evaluate the base model, and each trained model once it is there.
 import type { Mode, SettingName } from '@soft-tokens/samplers';
 import { settingNames } from '@soft-tokens/samplers';
+import { match } from 'ts-pattern';
 import type { DataConfig, EvaluationConfig, TrainConfig } from '../config/recipe.js';
 
 /** What is evaluated: the model a run starts from, or the one trained in a mode. */
 export type SubjectName = 'base' | Mode;
 
 /** One piece of a run. Every task is resumable by itself. */
-export type Task = TrainTask | EvaluateTask;
+export type Task = TrainTask | EvaluateTask | ChoicesTask;
 
 export interface TrainTask {
   kind: 'train';
@@ -23,6 +24,14 @@ export interface EvaluateTask {
   setting: SettingName;
 }
 
+/** A model on questions with choices. */
+export interface ChoicesTask {
+  kind: 'choices';
+  subject: SubjectName;
+  /** The set's name. */
+  set: string;
+}
+
 /** What tasks tell while they work. */
 export type TaskEvent =
   | { type: 'progress'; task: string; share: number; text: string /** Done in an earlier run. */; resumed?: boolean }
@@ -30,7 +39,11 @@ export type TaskEvent =
 
 /** The name of a task, unique in its run. */
 export function taskName(task: Task): string {
-  return task.kind === 'train' ? `train ${task.mode}` : `test ${task.subject} ${task.set} ${task.setting}`;
+  return match(task)
+    .with({ kind: 'train' }, ({ mode }) => `train ${mode}`)
+    .with({ kind: 'evaluate' }, ({ subject, set, setting }) => `test ${subject} ${set} ${setting}`)
+    .with({ kind: 'choices' }, ({ subject, set }) => `choices ${subject} ${set}`)
+    .exhaustive();
 }
 
 /** Every task of a run. */
@@ -44,7 +57,10 @@ export function tasksOf(config: TrainConfig): Task[] {
       settings.map((setting): Task => ({ kind: 'evaluate', subject, set, setting })),
     ),
   );
-  return [...training, ...evaluations];
+  const choices = subjects.flatMap((subject) =>
+    choiceSetsOf(config).map((set): Task => ({ kind: 'choices', subject, set })),
+  );
+  return [...training, ...evaluations, ...choices];
 }
 
 /** Names of the tasks that must be finished before a task starts. */
@@ -62,6 +78,11 @@ export function testSetsOf({
   evaluate,
 }: Pick<TrainConfig, 'data'> & { evaluate?: Pick<EvaluationConfig, 'sets'> | undefined }): Record<string, DataConfig> {
   return evaluate?.sets ?? { [setNameOf(data)]: data };
+}
+
+/** Names of the sets with choices that a run's models are scored on, in the recipe's order. */
+export function choiceSetsOf({ evaluate }: Pick<TrainConfig, 'evaluate'>): string[] {
+  return Object.keys(evaluate?.outOfDomain ?? {});
 }
 
 /** The settings a run evaluates, in the order of the table. */

@@ -78,11 +78,13 @@ const results: RunResults = {
       subject: 'base',
       directory: null,
       sets: [{ set: 'arithmetic', questions: 10, settings: [sampled([0.25, 0.5, 0.75])] }],
+      outOfDomain: [],
     },
     {
       subject: 'soft',
       directory: 'soft/checkpoints/best',
       sets: [{ set: 'arithmetic', questions: 10, settings: [sampled([0.5, 0.75, 1])] }],
+      outOfDomain: [],
     },
   ],
 };

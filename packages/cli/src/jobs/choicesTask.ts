@@ -1,0 +1,36 @@
+// Scoring one model of a run on one set of questions with choices.
+import { copyFile, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { choicesOf } from '../config/choices.js';
+import { evaluationDigest } from '../evaluationDigest.js';
+import { evaluateChoices } from '../likelihood.js';
+import { type SubjectCache, subjectOf } from './evaluateTask.js';
+import type { TaskContext } from './execute.js';
+import { layout } from './layout.js';
+import { type ChoicesTask, taskName } from './tasks.js';
+
+/** Scores the set, and writes what came of it. */
+export async function choicesTask(context: TaskContext, cache: SubjectCache, task: ChoicesTask): Promise<void> {
+  const { config, directory, shared, signal, emit } = context;
+  const { model, prompt, evaluate } = config;
+  const { subject: name, set } = task;
+  const data = evaluate!.outOfDomain[set]!;
+  const own = layout.choices(directory, name, set);
+  const isShared = name === 'base' && shared !== undefined;
+  const file = isShared ? join(shared, `${await evaluationDigest({ model, data, prompt, set })}.json`) : own;
+  const title = taskName(task);
+  await evaluateChoices({
+    subject: await subjectOf(context, cache, name),
+    set,
+    kind: data.kind,
+    choices: await choicesOf(data),
+    prompt,
+    file,
+    signal,
+    onProgress: ({ done, total }) =>
+      emit({ type: 'progress', task: title, share: done / total, text: `${title} ${done}/${total}` }),
+  });
+  if (!isShared) return;
+  await mkdir(dirname(own), { recursive: true });
+  await copyFile(file, own);
+}

@@ -1,0 +1,87 @@
+// One model on one set of questions with choices: how often it finds the right one likeliest, and how likely.
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Choice } from '@soft-tokens/datasets';
+import { type LikelihoodSummary, likelihoodSummary } from '@soft-tokens/metrics';
+import { choiceLikelihood } from '@soft-tokens/rl';
+import { writeFileAtomic } from '@soft-tokens/tensor';
+import { toChoiceItem } from './config/choices.js';
+import type { ChoicesConfig, PromptKind } from './config/recipe.js';
+import { isMissing } from './errors.js';
+import { formatTable, percent, wrap } from './table.js';
+import type { Subject } from './training.js';
+
+/** What came of a set; see `likelihoodSummary`. */
+export interface LikelihoodResult extends LikelihoodSummary {
+  set: string;
+}
+
+export interface LikelihoodOptions {
+  subject: Subject;
+  /** The set's name and kind, and its questions. */
+  set: string;
+  kind: ChoicesConfig['kind'];
+  choices: readonly Choice[];
+  /** Around worked solutions; the public sets have words of their own. */
+  prompt: PromptKind;
+  /** Where the result is kept. */
+  file: string;
+  signal: AbortSignal;
+  /** Of questions; there is none where the result was there. */
+  onProgress?: (progress: { done: number; total: number }) => void;
+}
+
+/** Positions computed together. Nothing is kept for gradients, so they need little memory; results do not change. */
+const MAX_TOKENS = 4096;
+
+/**
+ * Scores a set and returns what came of it; one that is finished is read.
+ *
+ * @throws Error for a log-probability that is not finite; the signal's reason when it aborts.
+ */
+export async function evaluateChoices(options: LikelihoodOptions): Promise<LikelihoodResult> {
+  const { subject, set, kind, choices, prompt, file, signal, onProgress } = options;
+  const finished = await readLikelihood(file);
+  if (finished) return finished;
+  const items = choices.map((choice) => toChoiceItem(kind, choice, prompt, subject.tokenizer));
+  const questions = await choiceLikelihood({
+    model: subject.model,
+    items,
+    maxTokens: MAX_TOKENS,
+    signal,
+    ...(onProgress && { onBatch: onProgress }),
+  });
+  const result = { set, ...likelihoodSummary(questions) };
+  await mkdir(dirname(file), { recursive: true });
+  await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
+  return result;
+}
+
+/** The result that a file holds; nothing where there is none. */
+export async function readLikelihood(file: string): Promise<LikelihoodResult | undefined> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as LikelihoodResult;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The models of a run on the sets, or one model: a row each, three columns a set. Empty where there are no sets. */
+export function likelihoodTable(
+  models: ReadonlyArray<{ name: string; results: readonly LikelihoodResult[] }>,
+): string | undefined {
+  const sets = models[0]?.results ?? [];
+  if (sets.length === 0) return undefined;
+  const tables = sets.map(({ set, questions }, i) => {
+    const rows = models.map(({ name, results }) => {
+      const { accuracy, normalized, nll } = results[i]!;
+      return [name, percent(accuracy), percent(normalized), nll.toFixed(3)];
+    });
+    return `${set}, ${questions} questions\n\n${formatTable(['model', 'accuracy', 'per char', 'nll'], rows)}`;
+  });
+  const legend =
+    'accuracy: the right choice is the likeliest, %; per char: by log-probability per character; nll: nats per token ' +
+    'of the right choices.';
+  return `${tables.join('\n\n')}\n\n${wrap(legend)}`;
+}
