@@ -1,0 +1,133 @@
+import type { Mode } from '@soft-tokens/samplers';
+import { expect, test } from 'vitest';
+import type { ModelResult, RunResults } from '../results.js';
+import { summaryOf } from '../test/tools.js';
+import { claimsOf, verdictOf } from './claims.js';
+
+/** Accuracies in points, by subject: hard-greedy, soft-greedy, hard-sample pass@32; loss a token; entropy. */
+type Numbers = { greedy: number; soft?: number; any?: number; nll?: number; entropy?: number };
+
+function model(
+  subject: ModelResult['subject'],
+  { greedy, soft = 0, any = 0, nll = 1, entropy = 1 }: Numbers,
+): ModelResult {
+  const share = (points: number) => points / 100;
+  const sampled = summaryOf('hard-sample', 32, [{ k: 32, value: share(any) }]);
+  return {
+    subject,
+    directory: null,
+    sets: [
+      {
+        set: 'easy',
+        questions: 50,
+        settings: [
+          summaryOf('hard-greedy', 1, [{ k: 1, value: share(greedy) }]),
+          { ...sampled, entropy: { mean: [entropy, 3 * entropy], count: [3, 1] } },
+          summaryOf('soft-greedy', 1, [{ k: 1, value: share(soft) }]),
+        ],
+      },
+    ],
+    outOfDomain: [{ set: 'long', questions: 9, accuracy: 0.5, normalized: 0.5, nll }],
+  };
+}
+
+function run(seed: number, models: ModelResult[], changes: Partial<RunResults['trainedWith']> = {}): RunResults {
+  const noise = { factor: 1, scale: 'entry' } as const;
+  const training = models.flatMap(({ subject }) =>
+    subject === 'base'
+      ? []
+      : [
+          {
+            mode: subject as Mode,
+            steps: 10,
+            reward: { first: 1, last: 2, window: 1 },
+            validation: { base: 0, best: 0, bestStep: 1 },
+          },
+        ],
+  );
+  return {
+    model: 'tiny',
+    trainedOn: 'easy',
+    seed,
+    trainedWith: { noise, temperature: {}, ...changes },
+    training,
+    evaluation: { samples: 32, k: [1, 32], noise, caps: { thought: 9, answer: 3 }, seed: 1 },
+    models,
+  };
+}
+
+const evidence = (runs: RunResults[], claim: string) =>
+  claimsOf(runs)
+    .find((each) => each.claim.includes(claim))!
+    .evidence.map(({ what, difference, verdict }) => [
+      what,
+      Math.round(difference.mean * 1e6) / 1e6,
+      difference.n,
+      verdict,
+    ]);
+
+test('modes are compared within their seeds', () => {
+  const runs = [50, 60, 70].map((greedy, i) =>
+    run(i, [
+      model('base', { greedy: 30 }),
+      model('hard', { greedy, any: 80, soft: greedy - 5, nll: 1.3, entropy: 0.5 }),
+      model('soft', { greedy: greedy + 1, any: 90 + i, soft: greedy - 5, nll: 1.1 + i / 1000, entropy: 1 }),
+    ]),
+  );
+  // The seeds differ by 20 points, the modes by one.
+  expect(evidence(runs, 'match hard training')).toEqual([['soft - hard training, hard-greedy pass@1', 1, 3, 'held']]);
+  expect(evidence(runs, 'ahead at pass@32')).toEqual([['soft - hard training, hard-sample pass@32', 11, 3, 'held']]);
+  expect(evidence(runs, 'Hard inference')).toEqual([
+    ['hard - soft inference, greedy, after hard training', 5, 3, 'held'],
+    ['hard - soft inference, greedy, after soft training', 6, 3, 'held'],
+  ]);
+  expect(evidence(runs, 'Likelihood')).toEqual([['soft - hard training, loss a token', -0.199, 3, 'held']]);
+  // Means over positions, by how many thoughts reach them: (3 · 1 + 1 · 3) / 4 of the base.
+  expect(evidence(runs, 'Entropy')).toEqual([
+    ['hard training - base, entropy of hard thoughts', -0.75, 3, 'held'],
+    ['soft training - base, entropy of hard thoughts', 0, 3, 'held'],
+  ]);
+});
+
+test('ablations compare what differs in one thing', () => {
+  const fuzzy = (seed: number, greedy: number, changes: Partial<RunResults['trainedWith']>) =>
+    run(seed, [model('base', { greedy: 30 }), model('fuzzy', { greedy })], changes);
+  const noise = (factor: number) => ({ noise: { factor, scale: 'entry' as const } });
+  const runs = [1, 2].flatMap((seed) => [
+    fuzzy(seed, 60 + seed, noise(1)),
+    fuzzy(seed, 60 + seed, noise(0.33)),
+    fuzzy(seed, 40 + seed, noise(3)),
+    fuzzy(seed, 90, { temperature: { fuzzy: 0.1 } }),
+    fuzzy(seed, 20 + seed, { noise: { factor: 1, scale: 'entry', placement: 'hidden' } }),
+  ]);
+  expect(evidence(runs, 'robust to noise')).toEqual([
+    ['fuzzy training, noise 1 - noise 0.33', 0, 2, 'held'],
+    ['fuzzy training, noise 1 - noise 3', 20, 2, 'held'],
+  ]);
+  // Against the run at 0.0001 of the same noise, not those of other noises.
+  expect(evidence(runs, 'its temperature')).toEqual([['fuzzy training, τ 0.0001 - τ 0.1', -28.5, 2, 'contradicted']]);
+  expect(evidence(runs, 'on the embedding')).toEqual([
+    ['fuzzy training, noise on the embedding - on the hidden', 40, 2, 'held'],
+  ]);
+});
+
+test('one seed decides nothing, and a claim that no run is about is left out', () => {
+  const runs = [run(1, [model('base', { greedy: 1 }), model('hard', { greedy: 50 }), model('soft', { greedy: 90 })])];
+  expect(evidence(runs, 'match hard training')[0]!.at(-1)).toBe('undecided');
+  expect(claimsOf(runs).some(({ claim }) => claim.includes('noise up to'))).toBe(false);
+  expect(claimsOf([])).toEqual([]);
+});
+
+test.each([
+  [1, 2, 'above', 'held'],
+  [-2, -1, 'above', 'contradicted'],
+  [-1, 1, 'above', 'undecided'],
+  [-2, -1, 'below', 'held'],
+  [-1, 2, 'none', 'held'],
+  [-4, 2, 'none', 'undecided'],
+  [4, 5, 'none', 'contradicted'],
+  [Number.NaN, Number.NaN, 'above', 'undecided'],
+  [Number.NaN, Number.NaN, 'none', 'undecided'],
+] as const)('[%d, %d] of a difference said to be %s: %s', (low, high, expected, verdict) => {
+  expect(verdictOf({ low, high }, expected, 3)).toBe(verdict);
+});
