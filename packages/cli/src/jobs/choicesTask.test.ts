@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tinyModelDirectory } from '@soft-tokens/models';
 import { useEngine } from '@soft-tokens/tensor';
@@ -10,14 +10,14 @@ import { choicesTask } from './choicesTask.js';
 import type { SubjectCache } from './evaluateTask.js';
 import type { TaskContext } from './execute.js';
 import { layout } from './layout.js';
-import { needsOf, type TaskEvent, taskName, tasksOf } from './tasks.js';
+import { type ChoicesTask, needsOf, type SubjectName, type TaskEvent, taskName, tasksOf } from './tasks.js';
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
 beforeAll(() => useEngine('wasm'));
 
 const at = (...names: string[]) => join(folder.path, ...names);
-const task = { kind: 'choices', subject: 'base', set: 'steps' } as const;
+const task: ChoicesTask = { kind: 'choices', subject: 'base', set: 'steps' };
 const config = trainSchema.parse({
   model: tinyModelDirectory,
   data: { kind: 'arithmetic', levels: [2], test: 10 },
@@ -30,16 +30,16 @@ const config = trainSchema.parse({
   evaluate: { settings: ['hard-greedy'], outOfDomain: { steps: { kind: 'arithmetic', levels: [2], test: 40 } } },
 });
 
-async function scored(directory: string, changes: Partial<TaskContext> = {}) {
+async function scored(directory: string, changes: Partial<TaskContext> = {}, subject: SubjectName = 'base') {
   const events: TaskEvent[] = [];
   const context = { config, directory, signal: new AbortController().signal, ...changes };
   const cache: SubjectCache = {};
   try {
-    await choicesTask({ emit: (event) => events.push(event), ...context }, cache, task);
+    await choicesTask({ emit: (event) => events.push(event), ...context }, cache, { ...task, subject });
   } finally {
     cache.held?.subject.model.dispose();
   }
-  const file = layout.choices(directory, 'base', 'steps');
+  const file = layout.choices(directory, subject, 'steps');
   return { events, text: readFileSync(file, 'utf8') };
 }
 
@@ -68,6 +68,11 @@ test('runs of the same base share what came of it', async () => {
   expect(first.events.length).toBeGreaterThan(0);
   expect(second.events).toEqual([]);
   expect(second.text).toBe(first.text);
+  // A trained model is the run's own.
+  cpSync(tinyModelDirectory, layout.best(at('run-2'), 'hard'), { recursive: true });
+  const held = readdirSync(shared);
+  expect((await scored(at('run-2'), { shared }, 'hard')).events.length).toBeGreaterThan(0);
+  expect(readdirSync(shared)).toEqual(held);
   // Other questions are another score.
   const outOfDomain = { steps: { kind: 'arithmetic' as const, levels: [2], test: 5, seed: 1 } };
   const other = { ...config, evaluate: { ...config.evaluate!, outOfDomain } };
