@@ -9,6 +9,7 @@ import { mergeCommand } from './commands/merge.js';
 import { pullCommand } from './commands/pull.js';
 import { scoreCommand } from './commands/score.js';
 import { sftCommand } from './commands/sft.js';
+import { sweepCommand } from './commands/sweep.js';
 import { trainCommand } from './commands/train.js';
 import { CliError, describeError, type ExitCode, Interrupted } from './errors.js';
 import type { Io } from './io.js';
@@ -39,6 +40,7 @@ export function createProgram(io: Io): Command {
     ) as Command;
   for (const make of [
     trainCommand,
+    sweepCommand,
     sftCommand,
     evalCommand,
     generateCommand,
@@ -77,6 +79,7 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
 
 /** What the same command does after an interruption, where it does not begin anew. */
 function goesOn(command: string | undefined): string {
-  if (command === 'train' || command === 'sft') return '; the same command goes on from the last checkpoint';
+  if (command === 'train' || command === 'sft' || command === 'sweep')
+    return '; the same command goes on from the last checkpoint';
   return command === 'pull' ? '; the same command goes on from what came' : '';
 }

@@ -1,6 +1,6 @@
 // Recipes, formats and the tiny model that packages agree on.
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { prefill, stopPhrase } from '@soft-tokens/datasets';
 import { binomialStandardError } from '@soft-tokens/metrics';
@@ -14,6 +14,8 @@ import { loadSftRecipe, loadTrainRecipe } from './config/load.js';
 import { parseSetting } from './config/set.js';
 import { evaluateSetting } from './evaluation.js';
 import { evaluationFiles } from './jobs/layout.js';
+import { readSweep } from './sweep/file.js';
+import { planSweep } from './sweep/plan.js';
 import { temporaryFolder } from './test/tools.js';
 import { sigmaOf } from './training.js';
 
@@ -95,22 +97,13 @@ describe('the recipes of the paper', () => {
   });
 
   test.each(sweeps)('%s varies a recipe that is there, by keys that it has', async (name) => {
-    const {
-      recipe,
-      set = {},
-      vary = {},
-      variants = { '': {} },
-      ...rest
-    } = parse(readFileSync(join(paper, name), 'utf8'));
-    expect(rest).toEqual({});
-    expect(Object.keys(table)).toContain(recipe);
-    const flags = (keys: object) => Object.entries(keys).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-    const varied = Object.entries(vary).flatMap(([key, values]) =>
-      (values as unknown[]).map((value) => ({ [key]: value })),
-    );
-    for (const variant of Object.values(variants)) {
-      for (const one of varied) await load(recipe, ...flags(set), ...flags(variant as object), ...flags(one));
-    }
+    const flags = [`model=${tiny}`, ...brought.map((key) => `${key}=${anyFile}`)].map(parseSetting);
+    const sweep = await readSweep(join(paper, name), flags);
+    expect(Object.keys(table)).toContain(basename(sweep.recipe));
+    const runs = await planSweep(sweep, folder.path);
+    expect(runs).toHaveLength(sweep.factors.reduce((product, { choices }) => product * choices.length, 1));
+    // The base is tested alike by every run, so once.
+    expect(new Set(runs.map(({ config }) => config.evaluate!.seed)).size).toBe(1);
   });
 
   test('the ablations are those of appendix F', () => {
@@ -139,6 +132,23 @@ describe('the recipes of the paper', () => {
       expect(read(`seeds-${name}`)).toEqual({ recipe: name, vary: { seed: [1, 2, 3] } });
     }
   });
+});
+
+test("the README's sweep is one", async () => {
+  const readme = readFileSync(join(recipes, 'README.md'), 'utf8');
+  const file = join(folder.path, 'readme.yaml');
+  const text = /```yaml\n(recipe: .*?)```/s.exec(readme)![1]!;
+  writeFileSync(file, text.replace('gsm8k.yaml', join(recipes, 'gsm8k.yaml')));
+  const flags = [`model=${tiny}`, `data.train=${anyFile}`, `data.test=${anyFile}`].map(parseSetting);
+  expect(await planSweep(await readSweep(file, flags), folder.path)).toHaveLength(4 * 3 * 2);
+});
+
+const reproduction = join(recipes, 'reproduction');
+
+test.each(filesIn(reproduction))('%s of the reproduction is a recipe, or a sweep of one', async (name) => {
+  const file = join(reproduction, name);
+  if (!isSweep(file)) expect((await loadTrainRecipe(file, [])).steps).toBeGreaterThan(0);
+  else expect((await planSweep(await readSweep(file, []), folder.path)).length).toBeGreaterThan(1);
 });
 
 test('decoding and data sets have one format', () => {

@@ -6,12 +6,14 @@ import { type EngineReport, writeFileAtomic } from '@soft-tokens/tensor';
 import pico from 'picocolors';
 import { choicesOf } from './config/choices.js';
 import { problemsOf } from './config/data.js';
+import { completeTrainConfig } from './config/load.js';
 import { display } from './config/paths.js';
-import { type TrainConfig, trainSchema } from './config/recipe.js';
+import type { TrainConfig } from './config/recipe.js';
 import { startEngine, threadsEach, workerCount } from './engine.js';
 import type { Io } from './io.js';
 import { type ChildRunner, startChild } from './jobs/childRunner.js';
 import { Estimator, type ProblemCounts, workOf } from './jobs/estimate.js';
+import type { SubjectCache } from './jobs/evaluateTask.js';
 import { createExecutor, type TaskContext } from './jobs/execute.js';
 import { layout } from './jobs/layout.js';
 import { type Job, type Runner, runJobs } from './jobs/scheduler.js';
@@ -62,11 +64,10 @@ export async function runTraining(io: Io, config: TrainConfig, run: RunOptions):
   const engine = await startEngine(config.engine);
   const size = await trainingSize(config, shapes);
   requireRoom(config, size, run);
-  const complete = (stored: unknown) => trainSchema.safeParse(stored).data;
   const folder = await openRunFolder({
     ...run,
     config,
-    complete,
+    complete: completeTrainConfig,
     command: ['soft-tokens', ...process.argv.slice(2)],
     engine,
   });
@@ -264,8 +265,9 @@ async function assemble(
   onEvent: (event: TaskEvent) => void,
 ): Promise<Team> {
   if (count === 1) {
-    const run = createExecutor({ ...context, signal, emit: onEvent });
-    return { runners: [{ run }], stop: () => {}, close: () => {} };
+    const cache: SubjectCache = {};
+    const run = createExecutor({ ...context, signal, emit: onEvent }, cache);
+    return { runners: [{ run }], stop: () => {}, close: () => cache.held?.subject.model.dispose() };
   }
   const threads = threadsEach(count);
   const children: ChildRunner[] = [];

@@ -86,11 +86,9 @@ export async function openRunFolder(options: RunFolderOptions): Promise<RunFolde
   const lock = await lockFolder(directory);
   try {
     if (names.includes(CONFIG)) {
-      const stored: unknown = parse(await readFile(join(directory, CONFIG), 'utf8'));
-      const differing = changedKeys(options.complete?.(stored) ?? stored, config);
+      const differing = changedKeys(await storedConfig(directory, options.complete), config);
       // A run that failed before its first result left nothing to lose: its folder is not in the way of the next.
-      const begun = names.some((name) => name !== CONFIG && name !== RUN);
-      if (differing.length > 0 && begun && !options.overwrite) throw otherConfiguration(directory, differing);
+      if (differing.length > 0 && isBegun(names) && !options.overwrite) throw otherConfiguration(directory, differing);
       if (differing.length > 0) {
         const foreign = names.find((name) => !own.has(name));
         if (foreign !== undefined) throw othersFile(directory, foreign);
@@ -115,6 +113,25 @@ export async function openRunFolder(options: RunFolderOptions): Promise<RunFolde
     throw error;
   }
 }
+
+/** The keys whose values differ between a folder's run and a configuration; undefined where no run left anything. */
+export async function differingKeys({
+  directory,
+  config,
+  complete,
+}: Pick<RunFolderOptions, 'directory' | 'config' | 'complete'>): Promise<string[] | undefined> {
+  const names = await namesIn(directory);
+  if (!names.includes(CONFIG) || !isBegun(names)) return undefined;
+  return changedKeys(await storedConfig(directory, complete), withRelativePaths(config, resolve(directory)));
+}
+
+async function storedConfig(directory: string, complete: RunFolderOptions['complete']): Promise<unknown> {
+  const stored: unknown = parse(await readFile(join(directory, CONFIG), 'utf8'));
+  return complete?.(stored) ?? stored;
+}
+
+/** Whether a run left anything to lose. */
+const isBegun = (names: readonly string[]) => names.some((name) => name !== CONFIG && name !== RUN);
 
 async function namesIn(directory: string): Promise<string[]> {
   try {

@@ -3,18 +3,18 @@ import { Document, isMap, isScalar } from 'yaml';
 import { z } from 'zod';
 import { usageError } from '../errors.js';
 import { layerOf, merged, readLayers } from './layers.js';
-import type { Setting } from './set.js';
+import { placeOfSetting, type Setting } from './set.js';
 import { suggest } from './suggest.js';
 
 /** A configuration before it is checked, that knows where each of its keys came from. */
 export interface ConfigDocument {
-  /** The file that the value at a path is from; `undefined` for one made of flags alone. */
-  fileOf(path: readonly PropertyKey[]): string | undefined;
   readonly value: unknown;
   /** Where the value at a path was written: `recipe.yaml:3:7` or `--set steps=x`. */
   placeOf(path: readonly PropertyKey[]): string;
   /** Whether a flag set the value at a path, rather than the file. */
   isFlag(path: readonly PropertyKey[]): boolean;
+  /** The file that the value at a path is from; `undefined` for a flag, and for a document made of flags alone. */
+  fileOf(path: readonly PropertyKey[]): string | undefined;
 }
 
 /**
@@ -31,14 +31,18 @@ export async function readDocument(file: string | undefined, settings: readonly 
   for (const setting of flags) applySetting(document, setting);
   const flagOf = (path: readonly PropertyKey[]) =>
     flags.findLast(({ path: set }) => set.every((key, i) => i >= path.length || key === String(path[i])));
+  const setterOf = (path: readonly PropertyKey[]) =>
+    flags.findLast(({ path: set }) => set.length <= path.length && set.every((key, i) => key === String(path[i])));
   return {
-    fileOf: (path) => layerOf(layers, path)?.file,
     value: document.toJS() ?? {},
-    isFlag: (path) =>
-      flags.some(({ path: set }) => set.length <= path.length && set.every((key, i) => key === String(path[i]))),
+    isFlag: (path) => setterOf(path) !== undefined,
+    fileOf(path) {
+      const setter = setterOf(path);
+      return setter ? setter.source?.file : layerOf(layers, path)?.file;
+    },
     placeOf(path) {
       const flag = flagOf(path);
-      return flag ? `--set ${flag.text}` : (layerOf(layers, path)?.placeOf(path) ?? '--set');
+      return flag ? placeOfSetting(flag) : (layerOf(layers, path)?.placeOf(path) ?? '--set');
     },
   };
 }
@@ -56,17 +60,22 @@ export function checkDocument<S extends z.ZodType>(document: ConfigDocument, sch
   throw usageError([...new Set(issues)].join('\n'));
 }
 
-function applySetting(document: Document, { text, path, value }: Setting): void {
+function applySetting(document: Document, setting: Setting): void {
+  const { path, value } = setting;
   for (let i = 1; i < path.length; i++) {
     const above = document.getIn(path.slice(0, i), true);
     // An absent or empty key becomes a map; a scalar or list in the way is a mistake.
     if (above === undefined || above === null || (isScalar(above) && above.value === null)) {
       document.setIn(path.slice(0, i), document.createNode({}));
     } else if (!isMap(above)) {
-      throw usageError(`--set ${text}: expected ${path.slice(0, i).join('.')} to be a map, got ${String(above)}`);
+      const map = path.slice(0, i).join('.');
+      throw usageError(`${placeOfSetting(setting)}: expected ${map} to be a map, got ${String(above)}`);
     }
   }
-  document.setIn(path, document.createNode(value));
+  const node = document.createNode(value);
+  // A file's maps merge, as where a recipe extends another; only an empty one comes here whole.
+  if (setting.source && isMap(node) && isMap(document.getIn(path, true))) return;
+  document.setIn(path, node);
 }
 
 function describeIssue(document: ConfigDocument, schema: z.ZodType, issue: z.core.$ZodIssue): string[] {

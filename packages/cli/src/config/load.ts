@@ -57,6 +57,11 @@ export async function loadTrainRecipe(file: string, settings: readonly Setting[]
   return { ...config, ...evaluatedPaths(document, config), data: dataPaths(document, config.data) };
 }
 
+/** A configuration from before a key existed, with the key's default; undefined where it is none of `train`. */
+export function completeTrainConfig(stored: unknown): TrainConfig | undefined {
+  return trainSchema.safeParse(stored).data;
+}
+
 /** The recipe of `soft-tokens sft`. Throws CliError (exit code 2) for whatever is wrong with it. */
 export async function loadSftRecipe(file: string, settings: readonly Setting[]): Promise<SftConfig> {
   const document = await readDocument(file, settings);
@@ -141,7 +146,7 @@ async function tokenizerPath(document: ConfigDocument, key: string[], name: stri
 }
 
 /** The full path of a file that must be there. */
-function existing(document: ConfigDocument, key: string[], path: string): string {
+export function existing(document: ConfigDocument, key: string[], path: string): string {
   const full = resolveFrom(document, key, path);
   if (existsSync(full)) return full;
   throw usageError(`${document.placeOf(key)}: ${key.join('.')}: expected a file, got nothing at ${display(full)}`);

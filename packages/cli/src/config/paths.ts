@@ -8,13 +8,12 @@ export function display(path: string): string {
 }
 
 /**
- * The full path of a file that a configuration names: relative to the recipe that says it, to the working
- * directory where a flag does.
+ * The full path of a file that a configuration names: relative to the file that says it, to the working directory where a
+ * flag does.
  */
 export function resolveFrom(document: ConfigDocument, key: readonly PropertyKey[], path: string): string {
   const file = document.fileOf(key);
-  if (isAbsolute(path) || file === undefined || document.isFlag(key)) return resolve(path);
-  return resolve(dirname(file), path);
+  return isAbsolute(path) || file === undefined ? resolve(path) : resolve(dirname(file), path);
 }
 
 /** Whether a path is that of a GGUF file, by its name: what commands take such a path for. */

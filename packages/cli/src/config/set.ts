@@ -1,12 +1,19 @@
 import { parseDocument } from 'yaml';
 import { usageError } from '../errors.js';
 
-/** One `--set a.b=c`, taken apart. */
+/** One `--set a.b=c`, taken apart; or what another file says of a key. */
 export interface Setting {
   /** The text as given, for errors. */
   text: string;
   path: string[];
   value: unknown;
+  /** Where a file says it, which its paths are relative to: `recipes/sweep.yaml`, `recipes/sweep.yaml:3:7`. */
+  source?: { file: string; place: string };
+}
+
+/** Where a setting was written, for errors. */
+export function placeOfSetting({ text, source }: Setting): string {
+  return source ? source.place : `--set ${text}`;
 }
 
 /**

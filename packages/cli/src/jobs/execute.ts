@@ -17,9 +17,8 @@ export interface TaskContext {
   emit(event: TaskEvent): void;
 }
 
-/** A function that does tasks one at a time, on the engine in use. */
-export function createExecutor(context: TaskContext): (task: Task) => Promise<void> {
-  const cache: SubjectCache = {};
+/** A function that does tasks one at a time, on the engine in use. What `cache` holds at the end is its owner's. */
+export function createExecutor(context: TaskContext, cache: SubjectCache = {}): (task: Task) => Promise<void> {
   return (task) =>
     match(task)
       .with({ kind: 'train' }, ({ mode }) => trainTask(context, mode))
