@@ -8,6 +8,9 @@ import { finished, runInProcess, start, temporaryFolder, until, writeRandomModel
 const folder = temporaryFolder();
 const at = (...path: string[]) => join(folder.path, ...path);
 let files: Record<string, Uint8Array>;
+/** GSM8K in the hub's columns, as pyarrow writes it. */
+const gsm8k = readFileSync(new URL('../../datasets/src/__fixtures__/parquet/gsm8k.parquet', import.meta.url));
+const rows = 'hf://datasets/org/set/main/test.parquet';
 let hub: HubServer;
 
 beforeAll(async () => {
@@ -17,7 +20,8 @@ beforeAll(async () => {
 afterAll(folder.remove);
 
 beforeEach(async () => {
-  hub = await startHubServer({ 'org/name': { files } });
+  const set = { 'main/test.parquet': gsm8k, 'main/train.parquet': gsm8k };
+  hub = await startHubServer({ 'org/name': { files } }, { 'org/set': { files: set } });
   for (const [key, value] of Object.entries({ ...environment('home'), HF_HUB_CACHE: '', HUGGINGFACE_HUB_CACHE: '' })) {
     vi.stubEnv(key, value);
   }
@@ -109,6 +113,84 @@ describe('a pulled model', () => {
   });
 });
 
+describe('a pulled file of data', () => {
+  const cached = (home: string) => snapshot(home).replace('models--org--name', 'datasets--org--set');
+
+  test('its path alone is on standard output; JSON; offline', async () => {
+    const first = await runInProcess(['pull', rows]);
+    expect([first.code, first.out]).toEqual([0, `${join(cached('home'), 'main/test.parquet')}\n`]);
+    expect(readFileSync(first.out.trim()).equals(gsm8k)).toBe(true);
+    hub.requests.length = 0;
+    const offline = await runInProcess(['pull', rows, '--offline', '--json']);
+    expect(JSON.parse(offline.out)).toEqual({ data: rows, path: first.out.trim(), fetched_bytes: 0 });
+    expect(hub.requests).toEqual([]);
+  });
+
+  test('a folder lists its files; a wrong name and --file are usage errors', async () => {
+    const folder = await runInProcess(['pull', 'hf://datasets/org/set/main']);
+    expect([folder.code, folder.out]).toEqual([1, '']);
+    expect(folder.notes).toContain('got a folder; files there: main/test.parquet, main/train.parquet');
+    const models = await runInProcess(['pull', 'hf://org/set/x']);
+    expect([models.code, models.notes]).toEqual([2, expect.stringContaining('write hf://datasets/ORG/NAME/FILE')]);
+    const flag = await runInProcess(['pull', 'hf://datasets/org/set', '--file', 'x.gguf']);
+    expect([flag.code, flag.notes]).toEqual([2, expect.stringContaining('--file: expected ORG/NAME before it')]);
+  });
+
+  test('is called by its name in every place of a recipe, without the network', async () => {
+    for (const split of ['train', 'test']) await runInProcess(['pull', `hf://datasets/org/set/main/${split}.parquet`]);
+    hub.requests.length = 0;
+    const set = { kind: 'gsm8k', test: rows, validation: 2 };
+    const keys = {
+      model: at('source'),
+      data: { ...set, train: 'hf://datasets/org/set@main/main/train.parquet' },
+      evaluate: { questions: 1, samples: 1, settings: ['hard-greedy'], sets: { again: set } },
+    };
+    const recipe = writeRecipe(folder.path, keys, 'data.yaml');
+    const trained = await runInProcess(['train', recipe, '--run-dir', at('data'), '--set', 'steps=2']);
+    expect([trained.code, hub.requests]).toEqual([0, []]);
+    // The folder's own recipe keeps the files of the commit, relative as all its paths, whatever main leads to later.
+    const kept = readFileSync(at('data', 'config.yaml'), 'utf8');
+    const found = kept.match(/(?<=(?:train|test): )\S+\.parquet/g)!.map((path) => path.replace(/^.*--org--set/, ''));
+    const commit = '/snapshots/0123456789abcdef0123456789abcdef01234567/main';
+    expect(found).toEqual([`${commit}/train.parquet`, `${commit}/test.parquet`, `${commit}/test.parquet`]);
+    expect(kept).toContain('test: ../home/hub/datasets--org--set');
+    const resumed = await runInProcess(['train', at('data', 'config.yaml'), '--run-dir', at('data')]);
+    expect(resumed.notes).toContain('finished before');
+  });
+
+  test.each([
+    ['data.train', rows.replace('test', 'train')],
+    ['data.test', rows],
+    ['evaluate.sets.one.test', rows],
+    ['evaluate.outOfDomain.two.test', 'hf://datasets/org/other@v1/x.jsonl'],
+  ])('%s that is not cached: the place, and what fetches it', async (key, name) => {
+    vi.stubEnv('HF_HOME', at('empty'));
+    const outOfDomain = key.includes('outOfDomain') && { outOfDomain: { two: { kind: 'mmlu', test: name } } };
+    const sets = key.includes('sets') && { sets: { one: { kind: 'gsm8k', test: name } } };
+    const data = key.startsWith('data') ? { kind: 'gsm8k', [key.slice('data.'.length)]: name } : undefined;
+    const keys = { model: at('source'), ...(data && { data }), evaluate: { ...sets, ...outOfDomain } };
+    const recipe = writeRecipe(folder.path, keys, 'missing.yaml');
+    const { code, notes } = await runInProcess(['train', recipe, '--run-dir', at('missing')]);
+    expect(code).toBe(2);
+    expect(notes).toMatch(/missing\.yaml:\d+:\d+: /);
+    expect(notes).toContain(`: ${key}: ${name}: expected a file in the cache, got none of that name in `);
+    expect(notes).toContain(`; soft-tokens pull ${name} fetches it\n`);
+    expect(existsSync(at('missing'))).toBe(false);
+  });
+
+  test('by --set, and by a name that is none', async () => {
+    await runInProcess(['pull', rows]);
+    const data = (name: string) => ['--set', `data={kind: gsm8k, test: "${name}"}`];
+    const small = ['--limit', '2', '--set', 'caps={thought: 4, answer: 2}', '--set', 'engine=wasm'];
+    const flags = [...small, '--json', '--out', at('eval')];
+    const evaluated = await runInProcess(['eval', at('source'), ...data(rows), ...flags]);
+    expect(JSON.parse(evaluated.out)).toMatchObject({ sets: [{ questions: 2 }] });
+    const wrong = await runInProcess(['eval', at('source'), ...data('hf://datasets/org/set/../x'), ...flags]);
+    expect(wrong.code).toBe(2);
+    expect(wrong.notes).toContain('data.test: hf://datasets/org/set/../x: expected the name of a file of a data set');
+  });
+});
+
 describe('processes', () => {
   const weights = 'model.safetensors';
   /** The server sends the first part of the weights and then nothing. */
@@ -151,6 +233,21 @@ describe('processes', () => {
       ['cdn', 'bytes=10000-'],
     ]);
     expect(readFileSync(join(snapshot(home), weights)).equals(files[weights]!)).toBe(true);
+  });
+
+  test('a recipe that names data: an error that says what fetches it; once that ran, the recipe runs', async () => {
+    const options = { cwd: folder.path, env: environment('home-data') };
+    const recipe = writeRecipe(folder.path, { data: { kind: 'gsm8k', test: rows } }, 'process.yaml');
+    const evaluate = ['eval', at('source'), '--data', recipe, '--limit', '1', '--json'];
+    const before = await finished(start(evaluate, options));
+    expect([before.code, before.out]).toEqual([2, '']);
+    const [, pull] = /; soft-tokens (pull \S+) fetches it\n$/.exec(before.notes)!;
+    const pulled = await finished(start(pull!.split(' '), options));
+    expect([pulled.code, pulled.out]).toEqual([0, expect.stringMatching(/main\/test\.parquet\n$/)]);
+    hub.requests.length = 0;
+    const after = await finished(start(evaluate, options));
+    expect([after.code, hub.requests]).toEqual([0, []]);
+    expect(JSON.parse(after.out)).toMatchObject({ sets: [{ questions: 1 }] });
   });
 
   test('no network: one line, exit code 1', async () => {

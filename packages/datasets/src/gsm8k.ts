@@ -1,7 +1,8 @@
 // GSM8K: 8,792 word problems for grade school, 7,473 of them for training.
 //
-// Source: https://github.com/openai/grade-school-math, grade_school_math/data/{train,test}.jsonl. Licence: MIT.
-// Paper: Cobbe et al. 2021, arXiv:2110.14168. A row (line 2349 of train.jsonl):
+// Source: https://github.com/openai/grade-school-math, grade_school_math/data/{train,test}.jsonl; on the hub
+// openai/gsm8k, main/{train,test}-00000-of-00001.parquet. Licence: MIT. Paper: Cobbe et al. 2021, arXiv:2110.14168. A row
+// (line 2349 of train.jsonl):
 //
 //   {"question": "What is fifteen more than a quarter of 48?",
 //    "answer": "A quarter of 48 is 48/4=<<48/4=12>>12.\nThe number is 12+15=<<12+15=27>>27.\n#### 27"}

@@ -1,7 +1,7 @@
 // MATH-500: 500 of the 5,000 test problems of MATH, drawn at random.
 //
-// Source: https://github.com/openai/prm800k, prm800k/math_splits/test.jsonl. Licence: MIT. Paper: Lightman et al. 2023,
-// arXiv:2305.20050. A row:
+// Source: https://github.com/openai/prm800k, prm800k/math_splits/test.jsonl; on the hub HuggingFaceH4/MATH-500,
+// test.jsonl. Licence: MIT. Paper: Lightman et al. 2023, arXiv:2305.20050. A row:
 //
 //   {"problem": "Evaluate $\\log_264$.", "solution": "We have $2^6=64$, so $\\log_2 64 = \\boxed{6}$.",
 //    "answer": "6", "subject": "Algebra", "level": 2, "unique_id": "test/algebra/1255.json"}

@@ -17,10 +17,10 @@ export { type Gemma3Config, gemma3 } from './gemma3.js';
 export { type GgufCheckpoint, type GgufOptions, type GgufWeightType, openGgufCheckpoint, saveGguf } from './gguf.js';
 export { type GgufTokenizerFiles, tokenizerFromGguf } from './ggufTokenizer.js';
 export { tokenizerToGguf } from './ggufTokenizerWrite.js';
-export { type CacheOptions, cachedModel, resolveModel } from './hub/cache.js';
+export { type CacheOptions, cachedData, cachedModel, resolveModel } from './hub/cache.js';
 export { hubCacheDirectory } from './hub/environment.js';
-export { type HubName, parseHubName } from './hub/name.js';
-export { type PulledModel, type PullOptions, type PullProgress, pullModel } from './hub/pull.js';
+export { type HubName, isDataName, parseDataName, parseHubName } from './hub/name.js';
+export { type Pulled, type PullOptions, type PullProgress, pullData, pullModel } from './hub/pull.js';
 export {
   loadModel,
   loadModelDirectory,

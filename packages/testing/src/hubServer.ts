@@ -4,12 +4,12 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export interface MockModel {
+export interface MockRepository {
   /** Content by path. */
   files: Record<string, Uint8Array>;
   /** What the listing says of a file, where that is not the truth; or entries of no file. */
   listing?: Record<string, unknown>[];
-  /** Which paths are kept as LFS; the weights unless said. */
+  /** Which paths are kept as LFS; weights and Parquet unless said. */
   lfs?: (path: string) => boolean;
   /** The commit that branches and tags lead to, as `main` does. */
   commits?: Record<string, string>;
@@ -27,28 +27,33 @@ type Handler = (request: SeenRequest, response: ServerResponse) => boolean;
 
 export interface HubServer {
   endpoint: string;
-  models: Record<string, MockModel>;
+  models: Record<string, MockRepository>;
+  datasets: Record<string, MockRepository>;
   requests: SeenRequest[];
   /** Answers instead where it returns true: for what a good server does not do. */
   instead: Handler | undefined;
   close(): Promise<void>;
 }
 
-/** The commit of a model's `main` unless it says another. */
+/** The commit of a repository's `main` unless it says another. */
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 
 const sha256 = (content: Uint8Array) => createHash('sha256').update(content).digest('hex');
 const gitHash = (content: Uint8Array) =>
   createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
-const isWeights = (path: string) => /\.(safetensors|gguf|bin)$/.test(path);
+const isLarge = (path: string) => /\.(safetensors|gguf|bin|parquet)$/.test(path);
 
 /**
- * Starts a hub with these models.
+ * Starts a hub with these models and data sets.
  *
  * @example const hub = await startHubServer({ 'org/name': { files: { 'config.json': Buffer.from('{}') } } });
  */
-export async function startHubServer(models: Record<string, MockModel>): Promise<HubServer> {
-  const hub = { endpoint: '', models, requests: [] as SeenRequest[], instead: undefined as Handler | undefined };
+export async function startHubServer(
+  models: Record<string, MockRepository>,
+  datasets: Record<string, MockRepository> = {},
+): Promise<HubServer> {
+  const requests: SeenRequest[] = [];
+  const hub = { endpoint: '', models, datasets, requests, instead: undefined as Handler | undefined };
   const serve = async (server: 'hub' | 'cdn', answer: (url: URL, request: SeenRequest, to: ServerResponse) => void) => {
     const started = createServer((message, response) => {
       const request = seen(server, message);
@@ -60,23 +65,24 @@ export async function startHubServer(models: Record<string, MockModel>): Promise
     return { started, origin: `http://127.0.0.1:${(started.address() as AddressInfo).port}` };
   };
   const cdn = await serve('cdn', (url, request, response) => {
-    const content = contentByHash(models, url.pathname.slice(1));
+    const content = contentByHash([models, datasets], url.pathname.slice(1));
     sendRange(response, request, content, `"${sha256(content)}"`);
   });
   const main = await serve('hub', (url, request, response) => {
-    const api = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree)\/([^/]+)$/.exec(url.pathname);
-    const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
-    const [, id = '', revision = ''] = file ?? (api ? ['', api[1]!, decodeURIComponent(api[3]!)] : []);
-    const model = models[id];
-    if (!model) return refuse(response, 401, 'RepoNotFound');
-    const commit = { main: COMMIT, ...model.commits }[revision] ?? revision;
+    const { id, repository, verb, revision, path } = routed(hub, url.pathname);
+    if (!repository) return refuse(response, 401, 'RepoNotFound');
+    const commit = { main: COMMIT, ...repository.commits }[revision] ?? revision;
     if (!/^[0-9a-f]{40}$/.test(commit)) return refuse(response, 404, 'RevisionNotFound');
-    if (api?.[2] === 'revision') return sendJson(response, { id, sha: commit });
-    if (api) return sendListing(response, url, listingOf(model, url.searchParams.get('recursive') === 'true'));
-    const path = decodeURIComponent(file![3]!);
-    const content = model.files[path];
+    if (verb === 'revision') return sendJson(response, { id, sha: commit });
+    if (verb === 'tree') {
+      const entries = listingOf(repository, path, url.searchParams.get('recursive') === 'true');
+      return entries.length > 0 || path === ''
+        ? sendListing(response, url, entries)
+        : refuse(response, 404, 'EntryNotFound');
+    }
+    const content = repository.files[path];
     if (!content) return refuse(response, 404, 'EntryNotFound');
-    if (!(model.lfs ?? isWeights)(path)) return sendRange(response, request, content, `"${gitHash(content)}"`);
+    if (!(repository.lfs ?? isLarge)(path)) return sendRange(response, request, content, `"${gitHash(content)}"`);
     const etag = sha256(content);
     const headers = {
       'x-linked-etag': `"${etag}"`,
@@ -91,6 +97,16 @@ export async function startHubServer(models: Record<string, MockModel>): Promise
       await Promise.all([main.started, cdn.started].map(closed));
     },
   });
+}
+
+/** What an address asks for: the hub's routes, in which a model's have no word for it where a file is fetched. */
+function routed({ models, datasets }: Pick<HubServer, 'models' | 'datasets'>, pathname: string) {
+  const api = /^\/api\/(models|datasets)\/([^/]+\/[^/]+)\/(revision|tree)\/([^/]+)(?:\/(.+))?$/;
+  const file = /^\/(?:(datasets)\/)?([^/]+\/[^/]+)\/(resolve)\/([^/]+)\/(.+)$/;
+  const found = api.exec(pathname) ?? file.exec(pathname) ?? [];
+  const [, kind, id = '', verb, revision = '', path = ''] = found;
+  const repository = (kind === 'datasets' ? datasets : models)[id];
+  return { id, repository, verb, revision: decodeURIComponent(revision), path: decodeURIComponent(path) };
 }
 
 function seen(server: 'hub' | 'cdn', { url = '', headers }: IncomingMessage): SeenRequest {
@@ -118,9 +134,12 @@ function sendListing(response: ServerResponse, url: URL, entries: readonly unkno
   sendJson(response, entries.slice(from, from + 3), more ? { link: `<${next}>; rel="next"` } : {});
 }
 
-function listingOf({ files, listing = [], lfs = isWeights }: MockModel, recursive: boolean): unknown[] {
+function listingOf(repository: MockRepository, folder: string, recursive: boolean): unknown[] {
+  const { files, listing = [], lfs = isLarge } = repository;
+  const start = folder === '' ? 0 : folder.length + 1;
   const told = Object.entries(files)
-    .filter(([path]) => recursive || !path.includes('/'))
+    .filter(([path]) => folder === '' || path.startsWith(`${folder}/`))
+    .filter(([path]) => recursive || !path.includes('/', start))
     .map(([path, content]) => ({
       type: 'file',
       path,
@@ -132,8 +151,8 @@ function listingOf({ files, listing = [], lfs = isWeights }: MockModel, recursiv
   return [...told.filter(({ path }) => !paths.has(path)), ...listing];
 }
 
-function contentByHash(models: Record<string, MockModel>, hash: string): Uint8Array {
-  const all = Object.values(models).flatMap(({ files }) => Object.values(files));
+function contentByHash(repositories: readonly Record<string, MockRepository>[], hash: string): Uint8Array {
+  const all = repositories.flatMap((each) => Object.values(each)).flatMap(({ files }) => Object.values(files));
   return all.find((content) => sha256(content) === hash)!;
 }
 

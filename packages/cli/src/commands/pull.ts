@@ -1,5 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
-import { parseHubName, pullModel } from '@soft-tokens/models';
+import { isDataName, parseDataName, parseHubName, pullData, pullModel } from '@soft-tokens/models';
 import { messageOf, usageError } from '../errors.js';
 import type { Io } from '../io.js';
 import { createProgress, duration } from '../progress.js';
@@ -7,10 +7,13 @@ import { examples, jsonOption } from './options.js';
 
 export function pullCommand(io: Io): Command {
   const command = new Command('pull')
-    .description("fetch a model from the hub into Python's cache; print its path")
-    .argument('<name>', 'ORG/NAME, or ORG/NAME@REVISION: a branch, tag or commit')
+    .description("fetch a model or a file of data from the hub into Python's cache; print its path")
+    .argument(
+      '<name>',
+      'ORG/NAME, or ORG/NAME@REVISION: a branch, tag or commit; hf://datasets/ORG/NAME[@REVISION]/FILE for data',
+    )
     .option('--file <path>', 'a GGUF file of the repository, and nothing else')
-    .option('--offline', 'ask nobody: the model must be in the cache')
+    .option('--offline', 'ask nobody: what is named must be in the cache')
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -19,24 +22,31 @@ export function pullCommand(io: Io): Command {
         'soft-tokens generate HuggingFaceTB/SmolLM2-135M-Instruct QUESTION',
         'MODEL=$(soft-tokens pull Qwen/Qwen2.5-0.5B@main)',
         'soft-tokens pull Qwen/Qwen2.5-0.5B-Instruct-GGUF \\\n      --file qwen2.5-0.5b-instruct-q4_0.gguf',
+        'soft-tokens pull hf://datasets/HuggingFaceH4/MATH-500/test.jsonl',
       )}
 What came of an interrupted pull is not fetched again. A model that is pulled is
 called by its name in other commands; a GGUF file of several as ORG/NAME:FILE.
+A file of data is called by its name in recipes: data.test=hf://datasets/...
+That of a folder, or of a whole data set, gives an error that lists its files.
 A token is taken from HF_TOKEN or where "hf auth login" keeps it; HF_ENDPOINT,
 HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE=1 mean what they do in Python.
 `,
     )
     .action(async (name, flags) => {
+      const isData = isDataName(name);
+      if (isData && flags.file !== undefined) {
+        throw usageError(`--file: expected ORG/NAME before it, got ${name}; write hf://datasets/ORG/NAME/FILE alone`);
+      }
       const full = flags.file === undefined ? name : `${name}:${flags.file}`;
       try {
-        parseHubName(full);
+        (isData ? parseDataName : parseHubName)(full);
       } catch (error) {
         throw usageError(messageOf(error), { cause: error });
       }
       const progress = createProgress(io);
       const began = performance.now();
       const seconds = () => (performance.now() - began) / 1000;
-      const pulled = await pullModel(full, {
+      const pulled = await (isData ? pullData : pullModel)(full, {
         ...(flags.offline && { offline: true }),
         signal: io.signal,
         onProgress({ file, totalBytes, doneBytes, fetchedBytes }) {
@@ -48,7 +58,8 @@ HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE=1 mean what they do in Python.
       const { path, fetchedBytes } = pulled;
       const came = fetchedBytes > 0 ? `${megabytes(fetchedBytes)} in ${duration(seconds())}` : 'nothing to fetch';
       io.note(`${name}: ${came}\n`);
-      io.out(flags.json ? `${JSON.stringify({ model: full, path, fetched_bytes: fetchedBytes })}\n` : `${path}\n`);
+      const record = { [isData ? 'data' : 'model']: full, path, fetched_bytes: fetchedBytes };
+      io.out(flags.json ? `${JSON.stringify(record)}\n` : `${path}\n`);
     });
   return command as unknown as Command;
 }

@@ -1,7 +1,7 @@
 // A recipe file and flags to a checked configuration with full paths.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { baseDirectory, resolveModel } from '@soft-tokens/models';
+import { baseDirectory, cachedData, isDataName, resolveModel } from '@soft-tokens/models';
 import { z } from 'zod';
 import { messageOf, usageError } from '../errors.js';
 import { type ConfigDocument, checkDocument, readDocument } from './document.js';
@@ -54,7 +54,7 @@ export async function loadTrainRecipe(file: string, settings: readonly Setting[]
     const where = document.placeOf(['evaluate', 'k']);
     throw usageError(`${where}: evaluate.k: expected at most the ${samples} samples, got ${tooLarge}`);
   }
-  return { ...config, ...evaluatedPaths(document, config), data: dataPaths(document, config.data) };
+  return { ...config, ...(await evaluatedPaths(document, config)), data: await dataPaths(document, config.data) };
 }
 
 /** A configuration from before a key existed, with the key's default; undefined where it is none of `train`. */
@@ -81,7 +81,7 @@ export async function loadSftRecipe(file: string, settings: readonly Setting[]):
       `${where}: optimizer.warmup: expected fewer than the ${config.steps} steps, got ${config.optimizer.warmup}`,
     );
   }
-  return { ...config, data: dataPaths(document, config.data) };
+  return { ...config, data: await dataPaths(document, config.data) };
 }
 
 /** What `soft-tokens eval` needs, from a recipe of any command or from flags alone. Throws as the others do. */
@@ -95,14 +95,14 @@ export async function loadEvalRecipe(file: string | undefined, settings: readonl
     ),
   );
   const config = checkDocument({ ...document, value }, evalSchema);
-  return { ...config, ...evaluatedPaths(document, config), data: dataPaths(document, config.data) };
+  return { ...config, ...(await evaluatedPaths(document, config)), data: await dataPaths(document, config.data) };
 }
 
 /** The evaluate section with the full paths of its sets' files. */
-function evaluatedPaths<E extends EvaluationConfig | undefined>(
+async function evaluatedPaths<E extends EvaluationConfig | undefined>(
   document: ConfigDocument,
   { evaluate }: { evaluate?: E },
-): { evaluate?: E } {
+): Promise<{ evaluate?: E }> {
   if (!evaluate) return {};
   const { sets, outOfDomain } = evaluate;
   const resolved = (key: string, found: Record<string, DataConfig | ChoicesConfig>) =>
@@ -110,29 +110,48 @@ function evaluatedPaths<E extends EvaluationConfig | undefined>(
   return {
     evaluate: {
       ...evaluate,
-      ...(sets && { sets: resolved('sets', sets) }),
-      outOfDomain: resolved('outOfDomain', outOfDomain),
+      ...(sets && { sets: await resolved('sets', sets) }),
+      outOfDomain: await resolved('outOfDomain', outOfDomain),
     },
   };
 }
 
-const mapValues = <V, W>(map: Record<string, V>, change: (value: V, key: string) => W): Record<string, W> =>
-  Object.fromEntries(Object.entries(map).map(([key, value]) => [key, change(value, key)]));
+/** A map with each value changed, one after another: of several errors the first is told. */
+async function mapValues<V, W>(
+  map: Record<string, V>,
+  change: (value: V, key: string) => Promise<W>,
+): Promise<Record<string, W>> {
+  const entries: [string, W][] = [];
+  for (const [key, value] of Object.entries(map)) entries.push([key, await change(value, key)]);
+  return Object.fromEntries(entries);
+}
 
 /** Data with the full paths of its files. */
-function dataPaths<D extends DataConfig | ChoicesConfig>(document: ConfigDocument, data: D, key = ['data']): D {
+async function dataPaths<D extends DataConfig | ChoicesConfig>(
+  document: ConfigDocument,
+  data: D,
+  key = ['data'],
+): Promise<D> {
   if (data.kind === 'arithmetic') return data;
-  const files = ['train', 'test'].flatMap((split) => {
-    const path = (data as Partial<Record<string, string>>)[split];
-    return path === undefined ? [] : [[split, existing(document, [...key, split], path)]];
-  });
-  return { ...data, ...Object.fromEntries(files) };
+  const { train, test } = data as { train?: string; test?: string };
+  const named = { ...(train !== undefined && { train }), ...(test !== undefined && { test }) };
+  return { ...data, ...(await mapValues(named, (path, split) => dataPath(document, [...key, split], path))) };
+}
+
+/** The full path of a file that must be there: beside the recipe, or in the hub's cache. */
+async function dataPath(document: ConfigDocument, key: string[], path: string): Promise<string> {
+  return isDataName(path) ? told(document, key, cachedData(path)) : existing(document, key, path);
 }
 
 /** The full path of a model that a recipe names. */
-async function modelPath(document: ConfigDocument, key: string[], name: string): Promise<string> {
+function modelPath(document: ConfigDocument, key: string[], name: string): Promise<string> {
+  return told(document, key, resolveModel(name, { from: resolveFrom(document, key, '') }));
+}
+
+/** What comes of the value of a key; an error says at which. */
+async function told<T>(document: ConfigDocument, key: string[], result: Promise<T>): Promise<T> {
   try {
-    return await resolveModel(name, { from: resolveFrom(document, key, '') });
+    return await result;
   } catch (error) {
     throw usageError(`${document.placeOf(key)}: ${key.join('.')}: ${messageOf(error)}`, { cause: error });
   }

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { cachedModel, resolveModel } from './cache.js';
+import { cachedData, cachedModel, resolveModel } from './cache.js';
 
 let root: string;
 const at = (...path: string[]) => join(root, ...path);
@@ -90,6 +90,33 @@ test('GGUF files: the one, or the one that is named', async () => {
   );
   expect(await cachedModel('a/b:y.gguf', inCache)).toBe(join(directory, 'y.gguf'));
   await expect(cachedModel('a/b:z.gguf', inCache)).rejects.toThrow('without z.gguf; soft-tokens pull a/b:z.gguf');
+});
+
+test('a file of a data set, by branch and commit; what is missing is named', async () => {
+  const set = 'cache/datasets--a--b';
+  const path = write(`${set}/snapshots/${commit}/main/x.parquet`);
+  const cached = (name: string) => cachedData(name, inCache);
+  const fetches = (name: string) => new RegExp(`; soft-tokens pull ${name} fetches it$`);
+  await expect(cached('hf://datasets/a/b/main/x.parquet')).rejects.toThrow(
+    /^hf:\/\/datasets\/a\/b\/main\/x\.parquet: expected a file in the cache, got none of that name in .*cache; soft-tokens/,
+  );
+  write(`${set}/refs/main`, commit);
+  write(`${set}/refs/feature/new`, commit);
+  for (const at of ['', `@${commit}`, '@main', '@feature%2Fnew']) {
+    expect(await cached(`hf://datasets/a/b${at}/main/x.parquet`)).toBe(path);
+  }
+  for (const name of ['hf://datasets/a/b@v2/main/x.parquet', 'hf://datasets/a/b/main']) {
+    await expect(cached(name)).rejects.toThrow(fetches(name));
+  }
+  await expect(cached('hf://datasets/a/b/y.jsonl')).rejects.toThrow(
+    /expected the file .* without y\.jsonl; soft-tokens/,
+  );
+  await expect(cached('hf://datasets/a/b')).rejects.toThrow(
+    'expected the name of a file, got that of a data set; soft-tokens pull hf://datasets/a/b lists them',
+  );
+  // A model of the same name is another repository.
+  await expect(cachedModel('a/b', inCache)).rejects.toThrow('got none of that name');
+  await expect(cachedModel('hf://datasets/a/b/main/x.parquet', inCache)).rejects.toThrow('the name of a model');
 });
 
 test('resolveModel: a directory, a GGUF file, a name; what is there as a path wins', async () => {

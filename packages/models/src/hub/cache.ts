@@ -1,4 +1,5 @@
-// The hub's cache: models--ORG--NAME/{refs,snapshots,blobs}, the layout that Python's huggingface_hub reads and writes.
+// The hub's cache: {models,datasets}--ORG--NAME/{refs,snapshots,blobs}, the layout that Python's huggingface_hub reads
+// and writes.
 // A reference holds a commit, a snapshot of that commit holds links, a blob holds what a file holds.
 // https://huggingface.co/docs/huggingface_hub/guides/manage-cache
 import { readdir, stat } from 'node:fs/promises';
@@ -6,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { readShardIndex } from '@soft-tokens/tensor';
 import { isGgufName, readTextIfPresent } from '../files.js';
 import { hubCacheDirectory } from './environment.js';
-import { formatHubName, type HubName, isCommit, parseHubName, show } from './name.js';
+import { formatHubName, type HubName, isCommit, parseDataName, parseHubName, show } from './name.js';
 
 /** What a directory with an adapter of PEFT's has in place of a model's config.json. */
 export const ADAPTER_CONFIG = 'adapter_config.json';
@@ -16,9 +17,9 @@ export interface CacheOptions {
   cacheDirectory?: string;
 }
 
-/** The folder of a model in the cache. */
-export function repositoryDirectory(cacheDirectory: string, id: string): string {
-  return join(cacheDirectory, `models--${id.replace('/', '--')}`);
+/** The folder of a repository in the cache. */
+export function repositoryDirectory(cacheDirectory: string, { kind, id }: HubName): string {
+  return join(cacheDirectory, `${kind}s--${id.replace('/', '--')}`);
 }
 
 /**
@@ -32,11 +33,25 @@ export async function cachedModel(
   name: string,
   { cacheDirectory = hubCacheDirectory() }: CacheOptions = {},
 ): Promise<string> {
-  return find(name, cacheDirectory, 'a model in the cache');
+  return find(name, parseHubName(name), cacheDirectory, 'a model in the cache');
 }
 
-async function find(name: string, cacheDirectory: string, expectation: string): Promise<string> {
-  const parsed = parseHubName(name);
+/**
+ * The path in the hub's cache of a file of a data set, `hf://datasets/ORG/NAME[@REVISION]/FILE`. Reads files only.
+ *
+ * @throws Error for what is no such name, and for a file that the cache has not.
+ * @example await cachedData('hf://datasets/openai/gsm8k/main/test-00000-of-00001.parquet');
+ */
+export async function cachedData(
+  name: string,
+  { cacheDirectory = hubCacheDirectory() }: CacheOptions = {},
+): Promise<string> {
+  const parsed = parseDataName(name);
+  if (parsed.file !== undefined) return find(name, parsed, cacheDirectory, 'a file in the cache');
+  throw new Error(`${name}: expected the name of a file, got that of a data set; soft-tokens pull ${name} lists them`);
+}
+
+async function find(name: string, parsed: HubName, cacheDirectory: string, expectation: string): Promise<string> {
   const directory = await snapshotDirectory(parsed, cacheDirectory);
   const cure = `soft-tokens pull ${name} fetches it`;
   if (directory === undefined) {
@@ -44,12 +59,14 @@ async function find(name: string, cacheDirectory: string, expectation: string): 
   }
   const found = await modelIn(directory, parsed);
   if (typeof found === 'string') return found;
-  throw new Error(`${name}: expected the whole model in the cache, got ${directory} without ${found.missing}; ${cure}`);
+  const what = parsed.file === undefined ? 'the whole model' : 'the file';
+  throw new Error(`${name}: expected ${what} in the cache, got ${directory} without ${found.missing}; ${cure}`);
 }
 
 /** The snapshot of a revision, where the cache has one. */
-async function snapshotDirectory({ id, revision }: HubName, cacheDirectory: string): Promise<string | undefined> {
-  const repository = repositoryDirectory(cacheDirectory, id);
+async function snapshotDirectory(name: HubName, cacheDirectory: string): Promise<string | undefined> {
+  const { revision } = name;
+  const repository = repositoryDirectory(cacheDirectory, name);
   const reference = join(repository, 'refs', revision);
   const commit = isCommit(revision) ? revision : (await readTextIfPresent(reference))?.trim();
   if (commit === undefined) return undefined;
@@ -111,7 +128,8 @@ export async function resolveModel(
   const expectation = 'expected a Hugging Face model directory with config.json, a .gguf file or ORG/NAME';
   if (kind !== undefined) throw new Error(`${show(path)}: ${expectation}, got a file of another kind`);
   if (!isHubName(nameOrPath)) throw new Error(`${show(path)}: ${expectation}, got no such directory`);
-  return find(nameOrPath, cacheDirectory ?? hubCacheDirectory(), 'a model directory, or a model in the cache');
+  const expected = 'a model directory, or a model in the cache';
+  return find(nameOrPath, parseHubName(nameOrPath), cacheDirectory ?? hubCacheDirectory(), expected);
 }
 
 /** A path to a GGUF file looks like a name too; a repository is not called so. */

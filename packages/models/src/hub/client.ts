@@ -1,6 +1,6 @@
 // Requests to the hub: the token, tries, and what is said when it does not answer or says no.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { formatHubName, type HubName, show } from './name.js';
+import { addressOf, formatHubName, type HubName, show } from './name.js';
 
 export interface HubClient {
   name: HubName;
@@ -19,7 +19,7 @@ export const backOff = (failures: number): number => 0.5 * 2 ** (failures - 1);
 const LONGEST_WAIT = 60;
 
 /**
- * A fetch for one model on the hub. It resolves to a response that is good; sends what met 429 or 5xx again, and, once
+ * A fetch for one repository on the hub. It resolves to a response that is good; sends what met 429 or 5xx again, and, once
  * the hub was reached, what met a broken connection; sends the token to the hub and nowhere else.
  */
 export function hubFetch(client: HubClient): typeof fetch {
@@ -77,7 +77,7 @@ function refused({ name, endpoint, token }: HubClient, response: Response, tries
   const { status } = response;
   const code = response.headers.get('x-error-code') ?? '';
   const where = formatHubName(name);
-  const page = `${endpoint}/${name.id}`;
+  const page = `${endpoint}/${addressOf(name)}`;
   const error = (expected: string, cure: string) =>
     new Error(`${where}: expected ${expected}, got ${status}${code && ` ${show(code)}`} from ${response.url}; ${cure}`);
   if (code === 'GatedRepo' || (status === 403 && code === '')) {
@@ -95,7 +95,10 @@ function refused({ name, endpoint, token }: HubClient, response: Response, tries
   }
   if (code === 'RevisionNotFound') return error(`a revision ${name.revision}`, `${page}/commits/main lists them`);
   if (code === 'EntryNotFound') return error('the file', `${page}/tree/${name.revision} lists the files`);
-  if (status === 404) return error('a model', `no such repository or revision: check the name at ${page}`);
+  if (status === 404) {
+    const what = name.kind === 'model' ? 'a model' : 'a data set';
+    return error(what, `no such repository or revision: check the name at ${page}`);
+  }
   if (status === 429 || status >= 500) {
     const wait = retryAfter(response);
     return error(`an answer in ${tries} tries`, `try again ${wait === undefined ? 'later' : `in ${wait} s`}`);

@@ -19,7 +19,7 @@ export interface RemoteFile {
 }
 
 export interface Transfer {
-  /** The model's folder in the cache. */
+  /** The repository's folder in the cache. */
   repository: string;
   commit: string;
   /** The content from byte `start` on; a response that is good. */

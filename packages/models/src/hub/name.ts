@@ -1,14 +1,18 @@
-// Names of models on the hub, and of files in their repositories. Both become paths in the cache: nothing that could
-// lead out of it gets past here.
+// Names of models and data sets on the hub, and of files in their repositories. All become paths in the cache: nothing
+// that could lead out of it gets past here.
 import { isGgufName } from '../files.js';
 
-/** A model on the hub, as `ORG/NAME`, `ORG/NAME@REVISION` or, for one GGUF file of it, `ORG/NAME:FILE.gguf` say it. */
+/**
+ * A model on the hub, as `ORG/NAME`, `ORG/NAME@REVISION` or, for one GGUF file of it, `ORG/NAME:FILE.gguf` say it; or a
+ * file of a data set there, as `hf://datasets/ORG/NAME/FILE` or `hf://datasets/ORG/NAME@REVISION/FILE` do.
+ */
 export interface HubName {
+  kind: 'model' | 'dataset';
   /** `ORG/NAME`. */
   id: string;
   /** A branch, a tag or a commit; `main` unless said. */
   revision: string;
-  /** The path of a GGUF file in the repository. */
+  /** The path of a file in the repository; of a model's, of a GGUF file. */
   file?: string;
 }
 
@@ -16,7 +20,7 @@ export interface HubName {
  * Reads the name of a model on the hub.
  *
  * @throws Error for anything that is not such a name.
- * @example parseHubName('Qwen/Qwen2.5-0.5B@main'); // { id: 'Qwen/Qwen2.5-0.5B', revision: 'main' }
+ * @example parseHubName('Qwen/Qwen2.5-0.5B@main'); // { kind: 'model', id: 'Qwen/Qwen2.5-0.5B', ... }
  */
 export function parseHubName(text: string): HubName {
   const [, id = '', revision = 'main', file] = /^([^@:]*)(?:@([^:]*))?(?::(.*))?$/s.exec(text) ?? [];
@@ -28,13 +32,56 @@ export function parseHubName(text: string): HubName {
         'write ORG/NAME, ORG/NAME@REVISION or ORG/NAME:FILE.gguf',
     );
   }
-  return file === undefined ? { id, revision } : { id, revision, file };
+  return { kind: 'model', id, revision, ...(file !== undefined && { file }) };
 }
 
-/** A name as `parseHubName` reads it. */
-export function formatHubName({ id, revision, file }: HubName): string {
-  return `${id}${revision === 'main' ? '' : `@${revision}`}${file === undefined ? '' : `:${file}`}`;
+/** Whether a text is meant as the name of something on the hub in Python's notation, rather than as a path. */
+export const isDataName = (text: string): boolean => text.startsWith('hf://');
+
+/**
+ * Reads the name of a file of a data set on the hub, as Python's fsspec writes it: `hf://datasets/ORG/NAME/FILE`, or
+ * `hf://datasets/ORG/NAME@REVISION/FILE` with `%2F` for a slash in the revision, but for `refs/pr/N` and
+ * `refs/convert/NAME`. Without FILE it is the name of the data set.
+ *
+ * Source: huggingface_hub 2.4.0, `utils/_hf_uris.py`.
+ *
+ * @throws Error for anything that is not such a name.
+ * @example parseDataName('hf://datasets/openai/gsm8k/main/test.parquet'); // { ..., file: 'main/test.parquet' }
+ */
+export function parseDataName(text: string): HubName {
+  const [, id = '', said = 'main', file = ''] = DATA_NAME.exec(text) ?? [];
+  const revision = decoded(said);
+  if (!isRepository(id) || !isRevision(revision) || !(file === '' || isSafePath(file))) {
+    throw new Error(
+      `${show(text)}: expected the name of a file of a data set on the hub, got something else; ` +
+        'write hf://datasets/ORG/NAME/FILE or hf://datasets/ORG/NAME@REVISION/FILE',
+    );
+  }
+  return { kind: 'dataset', id, revision, ...(file !== '' && { file }) };
 }
+
+const DATA_NAME = /^hf:\/\/datasets\/([^/@]*\/[^/@]*)(?:@(refs\/(?:pr\/\d+|convert\/[\w.-]+)|[^/]*))?(?:\/(.*?))?\/?$/s;
+
+/** Text without percent signs for characters; empty, which is no revision, where they stand for none. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
+  }
+}
+
+/** A name as `parseHubName` or `parseDataName` reads it. */
+export function formatHubName({ kind, id, revision, file }: HubName): string {
+  if (kind === 'model') {
+    return `${id}${revision === 'main' ? '' : `@${revision}`}${file === undefined ? '' : `:${file}`}`;
+  }
+  const plain = /^refs\/(pr\/\d+|convert\/[\w.-]+)$/.test(revision) ? revision : revision.replaceAll('/', '%2F');
+  return `hf://datasets/${id}${revision === 'main' ? '' : `@${plain}`}${file === undefined ? '' : `/${file}`}`;
+}
+
+/** Where a repository is in the hub's addresses. */
+export const addressOf = ({ kind, id }: HubName): string => (kind === 'model' ? id : `datasets/${id}`);
 
 export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text);
 

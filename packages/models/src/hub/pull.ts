@@ -1,4 +1,4 @@
-// Models from the hub into its cache.
+// Models and files of data sets from the hub into its cache.
 import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@soft-tokens/tensor';
@@ -6,24 +6,24 @@ import { z } from 'zod';
 import { architectureOf } from '../architectures.js';
 import { isGgufName, readJson } from '../files.js';
 import { companionFiles, SOFT_TOKENS } from '../huggingFace.js';
-import { type CacheOptions, cachedModel, INDEX, repositoryDirectory, shardsOf } from './cache.js';
+import { type CacheOptions, cachedData, cachedModel, INDEX, repositoryDirectory, shardsOf } from './cache.js';
 import { type HubClient, hubFetch } from './client.js';
 import { bytesThere, obtain, type RemoteFile, type Transfer } from './download.js';
 import { hubCacheDirectory, hubEndpoint, hubOffline, hubToken } from './environment.js';
-import { formatHubName, type HubName, isCommit, isSafePath, parseHubName, show } from './name.js';
+import { formatHubName, type HubName, isCommit, isSafePath, parseDataName, parseHubName, show } from './name.js';
 
 /** How far a pull is. */
 export interface PullProgress {
   /** The file that is being fetched. */
   file: string;
-  /** Bytes of the whole model; those that are there; those of them that came over the network. */
+  /** Bytes of all files that are wanted; those that are there; those of them that came over the network. */
   totalBytes: number;
   doneBytes: number;
   fetchedBytes: number;
 }
 
 export interface PullOptions extends CacheOptions {
-  /** Asks nobody: the model must be in the cache. What HF_HUB_OFFLINE says, unless given. */
+  /** Asks nobody: what is named must be in the cache. What HF_HUB_OFFLINE says, unless given. */
   offline?: boolean;
   /** The hub's address; HF_ENDPOINT or the public one, unless given. */
   endpoint?: string;
@@ -34,9 +34,9 @@ export interface PullOptions extends CacheOptions {
   onProgress?: (progress: PullProgress) => void;
 }
 
-/** A model that is in the cache now. */
-export interface PulledModel {
-  /** The directory of the snapshot, or the GGUF file in it. */
+/** What is in the cache now. */
+export interface Pulled {
+  /** The directory of the snapshot, or the file in it where the name is that of one. */
   path: string;
   /** Bytes that came over the network; 0 when everything was there. */
   fetchedBytes: number;
@@ -53,11 +53,30 @@ export interface PulledModel {
  * repository whose paths lead out of it; for a disk without room. The signal's reason, once that aborts.
  * @example const { path } = await pullModel('Qwen/Qwen2.5-0.5B');
  */
-export async function pullModel(name: string, options: PullOptions = {}): Promise<PulledModel> {
+export async function pullModel(name: string, options: PullOptions = {}): Promise<Pulled> {
+  return pullUnlessOffline(name, parseHubName(name), cachedModel, options);
+}
+
+/**
+ * Fetches one file of a data set, `hf://datasets/ORG/NAME[@REVISION]/FILE`, from the hub into the cache that Python
+ * shares, with what `pullModel` keeps to: nothing twice, checked, whole or not there.
+ *
+ * @throws Error as `pullModel`; for the name of a folder or of the whole data set, saying which files there are.
+ * @example const { path } = await pullData('hf://datasets/openai/gsm8k/main/test-00000-of-00001.parquet');
+ */
+export async function pullData(name: string, options: PullOptions = {}): Promise<Pulled> {
+  return pullUnlessOffline(name, parseDataName(name), cachedData, options);
+}
+
+async function pullUnlessOffline(
+  name: string,
+  parsed: HubName,
+  cached: typeof cachedModel,
+  options: PullOptions,
+): Promise<Pulled> {
   const { cacheDirectory = hubCacheDirectory(), offline = hubOffline(), signal, onProgress } = options;
-  const parsed = parseHubName(name);
   signal?.throwIfAborted();
-  if (offline) return { path: await cachedModel(name, { cacheDirectory }), fetchedBytes: 0 };
+  if (offline) return { path: await cached(name, { cacheDirectory }), fetchedBytes: 0 };
   const client: HubClient = {
     name: parsed,
     endpoint: options.endpoint ?? hubEndpoint(),
@@ -72,37 +91,32 @@ export async function pullModel(name: string, options: PullOptions = {}): Promis
   }
 }
 
-async function pull(
-  client: HubClient,
-  cacheDirectory: string,
-  onProgress: PullOptions['onProgress'],
-): Promise<PulledModel> {
+async function pull(client: HubClient, cacheDirectory: string, onProgress: PullOptions['onProgress']): Promise<Pulled> {
   const { name, endpoint, signal } = client;
   // Only here: whoever loads a model need not load this library too.
   const hub = await import('@huggingface/hub');
   const requests = { fetch: hubFetch(client), hubUrl: endpoint };
-  const { sha: commit } = await hub.modelInfo({
-    ...requests,
-    name: name.id,
-    revision: name.revision,
-    additionalFields: ['sha'],
-  });
+  const about = { ...requests, name: name.id, revision: name.revision, additionalFields: ['sha' as const] };
+  const { sha: commit } = await (name.kind === 'model' ? hub.modelInfo(about) : hub.datasetInfo(about));
   if (typeof commit !== 'string' || !isCommit(commit)) {
     throw new Error(`${formatHubName(name)}: expected a commit from ${endpoint}, got ${show(String(commit))}`);
   }
-  const repo = { type: 'model', name: name.id } as const;
-  const listing = hub.listFiles({ ...requests, repo, revision: commit, recursive: name.file !== undefined });
+  const repo = { type: name.kind, name: name.id };
+  // Data sets can have very many files: of those, what the file's own folder holds.
+  const folder = name.kind === 'model' ? '' : (name.file ?? '').split('/').slice(0, -1).join('/');
+  const recursive = name.kind === 'dataset' || name.file !== undefined;
+  const path = encodedPath(folder);
+  const listing = hub.listFiles({ ...requests, repo, revision: commit, path, recursive });
   const files = await checkedListing(listing, name);
 
-  const repository = repositoryDirectory(cacheDirectory, name.id);
+  const repository = repositoryDirectory(cacheDirectory, name);
   const progress: PullProgress = { file: '', totalBytes: 0, doneBytes: 0, fetchedBytes: 0 };
   const transfer: Transfer = {
     repository,
     commit,
     signal,
     async get(file, start) {
-      // The library does not encode a path that goes into an address.
-      const path = file.path.split('/').map(encodeURIComponent).join('/');
+      const path = encodedPath(file.path);
       const info = await hub.fileDownloadInfo({ ...requests, repo, path, revision: commit });
       if (info?.size !== file.bytes) {
         throw new Error(`${file.path}: expected ${file.bytes} bytes as listed, got ${info?.size ?? 'no file'}`);
@@ -127,7 +141,8 @@ async function pull(
     progress.file = file.path;
     onProgress?.({ ...progress });
     const path = await obtain(transfer, file);
-    if (file.path === 'config.json') await requireArchitecture(path); // before gigabytes of weights are fetched
+    // Before gigabytes of weights are fetched.
+    if (name.kind === 'model' && file.path === 'config.json') await requireArchitecture(path);
   }
   await writeReference(repository, name.revision, commit);
   const snapshot = join(repository, 'snapshots', commit);
@@ -136,6 +151,9 @@ async function pull(
     fetchedBytes: progress.fetchedBytes,
   };
 }
+
+/** A path for an address: the library does not encode it. */
+const encodedPath = (path: string) => path.split('/').map(encodeURIComponent).join('/');
 
 const hexadecimal = (digits: number) => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`));
 
@@ -148,7 +166,7 @@ const entrySchema = z.object({
   xetHash: hexadecimal(64).optional(),
 });
 
-/** More entries than any model has; a listing may have pages without end. */
+/** More entries than any model has, and most data sets; a listing may have pages without end. */
 const MAX_ENTRIES = 100_000;
 
 /** The repository's files by path, each entry checked: one that is wrong makes the whole listing suspect. */
@@ -178,12 +196,16 @@ async function checkedListing(
   return files;
 }
 
-/** What a model needs of its repository: small files first. Fetches the index of shards, which says which there are. */
+/**
+ * What a model needs of its repository, small files first, or the one file of a data set. Fetches the index of shards,
+ * which says which there are.
+ */
 async function wantedFiles(
   name: HubName,
   files: ReadonlyMap<string, RemoteFile>,
   transfer: Transfer,
 ): Promise<RemoteFile[]> {
+  if (name.kind === 'dataset') return [dataFile(name, files)];
   const need = (path: string, cure: string): RemoteFile => {
     const file = files.get(path);
     if (file) return file;
@@ -198,6 +220,21 @@ async function wantedFiles(
   if (single) return [...first, single];
   const shards = await shardsOf(await obtain(transfer, index!));
   return [...first, index!, ...shards.map((shard) => need(shard, `${INDEX} names it`))];
+}
+
+/** The file that is named; for the name of a folder, or of no file, an error that says which there are. */
+function dataFile(name: HubName, files: ReadonlyMap<string, RemoteFile>): RemoteFile {
+  const file = files.get(name.file ?? '');
+  if (file) return file;
+  const paths = [...files.keys()];
+  const inside = paths.filter((path) => path.startsWith(`${name.file}/`));
+  const [got, there] =
+    name.file === undefined
+      ? ['a whole data set', paths]
+      : inside.length > 0
+        ? ['a folder', inside]
+        : ['none of that name', paths];
+  throw new Error(`${formatHubName(name)}: expected the name of one file, got ${got}; files there: ${listed(there)}`);
 }
 
 function withoutSafetensors(name: HubName, paths: readonly string[]): Error {

@@ -93,7 +93,7 @@ describe('a hub that says no', () => {
   test('gated: the licence and the token, which is not printed', async () => {
     answer(403, { 'x-error-code': 'GatedRepo' });
     expect(await failure()).toMatch(
-      /403 GatedRepo .*; accept its licence at .*\/org\/name and set HF_TOKEN to a token/,
+      /403 GatedRepo .*; accept its licence at http:\/\/[^/]+\/org\/name and set HF_TOKEN to a token/,
     );
     vi.stubEnv('HF_TOKEN', 'hf_secret');
     const message = await failure();
