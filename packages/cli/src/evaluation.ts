@@ -152,9 +152,10 @@ async function readSummary({ summary }: EvaluationFiles): Promise<SettingSummary
   }
 }
 
-function requireSameQuestions(
+/** Throws CliError where a file's records are not of the first of the questions that are asked now. */
+export function requireSameQuestions(
   file: string,
-  records: readonly QuestionRecord[],
+  records: readonly { id: string }[],
   questions: readonly { id: string }[],
 ): void {
   const other = records.findIndex(({ id }, i) => id !== questions[i]?.id);

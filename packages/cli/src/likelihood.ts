@@ -1,13 +1,15 @@
 // One model on one set of questions with choices: how often it finds the right one likeliest, and how likely.
-import { mkdir, readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { Choice } from '@soft-tokens/datasets';
-import { type LikelihoodSummary, likelihoodSummary } from '@soft-tokens/metrics';
+import { type LikelihoodSummary, likelihoodSummary, type QuestionLikelihood } from '@soft-tokens/metrics';
 import { choiceLikelihood } from '@soft-tokens/rl';
 import { writeFileAtomic } from '@soft-tokens/tensor';
 import { toChoiceItem } from './config/choices.js';
 import type { ChoicesConfig, PromptKind } from './config/recipe.js';
 import { isMissing } from './errors.js';
+import { requireSameQuestions } from './evaluation.js';
+import type { ChoicesFiles } from './jobs/layout.js';
+import { openRecords } from './jsonLines.js';
 import { formatTable, percent, wrap } from './table.js';
 import type { Subject } from './training.js';
 
@@ -24,37 +26,57 @@ export interface LikelihoodOptions {
   choices: readonly Choice[];
   /** Around worked solutions; the public sets have words of their own. */
   prompt: PromptKind;
-  /** Where the result is kept. */
-  file: string;
+  /** Where it is kept. What was stopped goes on after the last question that is there. */
+  files: ChoicesFiles;
   signal: AbortSignal;
-  /** Of questions; there is none where the result was there. */
-  onProgress?: (progress: { done: number; total: number }) => void;
+  /** Of questions; there is none where the result was there. `resumed`: done by what was stopped. */
+  onProgress?: (progress: { done: number; total: number; resumed?: boolean }) => void;
 }
 
 /** Positions computed together. Nothing is kept for gradients, so they need little memory; results do not change. */
 const MAX_TOKENS = 4096;
 
+/** Questions that are written together; within them, those of like length are computed together. */
+const CHUNK = 128;
+
 /**
- * Scores a set and returns what came of it; one that is finished is read.
+ * Scores a set, or goes on with it, and returns what came of it; one that is finished is read.
  *
- * @throws Error for a log-probability that is not finite; the signal's reason when it aborts.
+ * @throws CliError where the file holds answers to other questions; Error for a log-probability that is not finite; the
+ * signal's reason when it aborts.
  */
 export async function evaluateChoices(options: LikelihoodOptions): Promise<LikelihoodResult> {
-  const { subject, set, kind, choices, prompt, file, signal, onProgress } = options;
-  const finished = await readLikelihood(file);
+  const { subject, set, kind, choices, prompt, files, signal, onProgress } = options;
+  const finished = await readLikelihood(files.summary);
   if (finished) return finished;
   const items = choices.map((choice) => toChoiceItem(kind, choice, prompt, subject.tokenizer));
-  const questions = await choiceLikelihood({
-    model: subject.model,
-    items,
-    maxTokens: MAX_TOKENS,
-    signal,
-    ...(onProgress && { onBatch: onProgress }),
-  });
-  const result = { set, ...likelihoodSummary(questions) };
-  await mkdir(dirname(file), { recursive: true });
-  await writeFileAtomic(file, `${JSON.stringify(result)}\n`);
-  return result;
+  const { records, writer } = await openRecords<QuestionLikelihood>(files.questions);
+  try {
+    requireSameQuestions(files.questions, records, items);
+    const tell = (done: number, resumed = false) => onProgress?.({ done, total: items.length, resumed });
+    if (records.length > 0) tell(records.length, true);
+    while (records.length < items.length) {
+      const first = records.length;
+      const chunk = items.slice(first, first + CHUNK);
+      const found = await choiceLikelihood({
+        model: subject.model,
+        items: chunk,
+        maxTokens: MAX_TOKENS,
+        signal,
+        onBatch: ({ done }) => tell(first + done),
+      });
+      for (const question of found) {
+        records.push(question);
+        writer.append(question);
+      }
+    }
+    writer.sync();
+    const result = { set, ...likelihoodSummary(records) };
+    await writeFileAtomic(files.summary, `${JSON.stringify(result)}\n`);
+    return result;
+  } finally {
+    writer.close();
+  }
 }
 
 /** The result that a file holds; nothing where there is none. */

@@ -72,7 +72,7 @@ export async function collectResults(config: TrainConfig, directory: string): Pr
       Object.keys(testSetsOf(config)).map((set) => setResult(directory, subject, set, settingsOf(config))),
     );
     const outOfDomain = await Promise.all(
-      choiceSetsOf(config).map((set) => readResult<LikelihoodResult>(layout.choices(directory, subject, set))),
+      choiceSetsOf(config).map((set) => readResult<LikelihoodResult>(layout.choices(directory, subject, set).summary)),
     );
     models.push({ subject, directory: subject === 'base' ? null : layout.best('', subject), sets, outOfDomain });
   }

@@ -14,7 +14,7 @@ import { usageError } from '../errors.js';
 import { evaluateSetting } from '../evaluation.js';
 import { evaluationDigest } from '../evaluationDigest.js';
 import type { Io } from '../io.js';
-import { evaluationFiles } from '../jobs/layout.js';
+import { choicesFiles, evaluationFiles } from '../jobs/layout.js';
 import { testSetsOf } from '../jobs/tasks.js';
 import { evaluateChoices, type LikelihoodResult, likelihoodTable } from '../likelihood.js';
 import { type FolderLock, lockFolder } from '../lock.js';
@@ -157,9 +157,12 @@ export function evalCommand(io: Io): Command {
             kind: data.kind,
             choices,
             prompt: config.prompt,
-            file: join(directory, 'choices.json'),
+            files: choicesFiles(directory, 'choices'),
             signal: io.signal,
-            onProgress: ({ done, total: all }) => tell(parts.length + index, done, all, `${set} ${done}/${all}`),
+            onProgress: ({ done, total: all, resumed }) => {
+              if (resumed) before += (works[parts.length + index]! * done) / all / total;
+              tell(parts.length + index, done, all, `${set} ${done}/${all}`);
+            },
           });
           outOfDomain.push(result);
         }

@@ -1,9 +1,10 @@
-import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tinyModelDirectory } from '@soft-tokens/models';
 import { useEngine } from '@soft-tokens/tensor';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { trainSchema } from '../config/recipe.js';
+import { readLines } from '../jsonLines.js';
 import type { LikelihoodResult } from '../likelihood.js';
 import { temporaryFolder } from '../test/tools.js';
 import { choicesTask } from './choicesTask.js';
@@ -39,8 +40,8 @@ async function scored(directory: string, changes: Partial<TaskContext> = {}, sub
   } finally {
     cache.held?.subject.model.dispose();
   }
-  const file = layout.choices(directory, subject, 'steps');
-  return { events, text: readFileSync(file, 'utf8') };
+  const { summary } = layout.choices(directory, subject, 'steps');
+  return { events, text: readFileSync(summary, 'utf8') };
 }
 
 test('the tiny model finds the right solution of two operations likelier than wrong ones', async () => {
@@ -55,10 +56,22 @@ test('the tiny model finds the right solution of two operations likelier than wr
   expect((await scored(at('run'))).events).toEqual([]); // what is there is read
 });
 
-test('one that is stopped leaves nothing half-written', async () => {
-  const signal = AbortSignal.abort(new Error('stop'));
-  await expect(scored(at('stopped'), { signal })).rejects.toThrow('stop');
-  expect(existsSync(layout.choices(at('stopped'), 'base', 'steps'))).toBe(false);
+test('one that is killed goes on after its last whole line, to the same bytes', async () => {
+  const many = { steps: { kind: 'arithmetic' as const, levels: [2], test: 300, seed: 1 } };
+  const changes = { config: { ...config, evaluate: { ...config.evaluate!, outOfDomain: many } } };
+  const whole = await scored(at('whole'), changes);
+  const controller = new AbortController();
+  const emit = (event: TaskEvent) => {
+    if (event.type === 'progress' && event.share >= 0.5) controller.abort(new Error('stop'));
+  };
+  await expect(scored(at('killed'), { ...changes, signal: controller.signal, emit })).rejects.toThrow('stop');
+  const { summary, questions } = layout.choices(at('killed'), 'base', 'steps');
+  expect(existsSync(summary)).toBe(false);
+  expect(await readLines(questions)).toHaveLength(128);
+  writeFileSync(questions, `${readFileSync(questions, 'utf8')}{"id": "cut sho`);
+  const resumed = await scored(at('killed'), changes);
+  expect(resumed.events[0]).toMatchObject({ resumed: true, share: 128 / 300 });
+  expect(resumed.text).toBe(whole.text);
 });
 
 test('runs of the same base share what came of it', async () => {

@@ -1,12 +1,12 @@
 // Scoring one model of a run on one set of questions with choices.
 import { copyFile, mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { choicesOf } from '../config/choices.js';
 import { evaluationDigest } from '../evaluationDigest.js';
 import { evaluateChoices } from '../likelihood.js';
 import { type SubjectCache, subjectOf } from './evaluateTask.js';
 import type { TaskContext } from './execute.js';
-import { layout } from './layout.js';
+import { choicesFiles, layout } from './layout.js';
 import { type ChoicesTask, taskName } from './tasks.js';
 
 /** Scores the set, and writes what came of it. */
@@ -17,7 +17,7 @@ export async function choicesTask(context: TaskContext, cache: SubjectCache, tas
   const data = evaluate!.outOfDomain[set]!;
   const own = layout.choices(directory, name, set);
   const isShared = name === 'base' && shared !== undefined;
-  const file = isShared ? join(shared, `${await evaluationDigest({ model, data, prompt, set })}.json`) : own;
+  const files = isShared ? choicesFiles(shared, await evaluationDigest({ model, data, prompt, set })) : own;
   const title = taskName(task);
   await evaluateChoices({
     subject: await subjectOf(context, cache, name),
@@ -25,12 +25,15 @@ export async function choicesTask(context: TaskContext, cache: SubjectCache, tas
     kind: data.kind,
     choices: await choicesOf(data),
     prompt,
-    file,
+    files,
     signal,
-    onProgress: ({ done, total }) =>
-      emit({ type: 'progress', task: title, share: done / total, text: `${title} ${done}/${total}` }),
+    onProgress: ({ done, total, resumed }) => {
+      const text = `${title} ${done}/${total}`;
+      emit({ type: 'progress', task: title, share: done / total, text, ...(resumed && { resumed }) });
+    },
   });
   if (!isShared) return;
-  await mkdir(dirname(own), { recursive: true });
-  await copyFile(file, own);
+  await mkdir(dirname(own.summary), { recursive: true });
+  // The summary last: it tells that the other is there.
+  for (const key of ['questions', 'summary'] as const) await copyFile(files[key], own[key]);
 }

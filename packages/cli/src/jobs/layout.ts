@@ -21,6 +21,14 @@ export function evaluationFiles(directory: string, setting: SettingName): Evalua
   return { summary: file('.json'), questions: file('.jsonl'), thoughts: file('.thoughts.json') };
 }
 
+/** The files of one set of questions with choices. */
+export type ChoicesFiles = Pick<EvaluationFiles, 'summary' | 'questions'>;
+
+/** The files of a set of choices in a directory. */
+export function choicesFiles(directory: string, name: string): ChoicesFiles {
+  return { summary: join(directory, `${name}.json`), questions: join(directory, `${name}.jsonl`) };
+}
+
 /** The paths of a run folder. */
 export const layout = {
   metrics: (directory: string, mode: Mode) => join(directory, mode, 'metrics.jsonl'),
@@ -30,7 +38,8 @@ export const layout = {
   best: (directory: string, mode: Mode) => join(directory, mode, 'checkpoints', 'best'),
   evaluation: (directory: string, subject: SubjectName, set: string, setting: SettingName) =>
     evaluationFiles(join(directory, subject, 'eval', set), setting),
-  choices: (directory: string, subject: SubjectName, set: string) => join(directory, subject, 'choices', `${set}.json`),
+  choices: (directory: string, subject: SubjectName, set: string) =>
+    choicesFiles(join(directory, subject, 'choices'), set),
   /** What a task writes last: it is finished when this file is there. */
   marker: (directory: string, task: Task): string =>
     match(task)
@@ -38,6 +47,6 @@ export const layout = {
       .with({ kind: 'evaluate' }, ({ subject, set, setting }) => {
         return layout.evaluation(directory, subject, set, setting).summary;
       })
-      .with({ kind: 'choices' }, ({ subject, set }) => layout.choices(directory, subject, set))
+      .with({ kind: 'choices' }, ({ subject, set }) => layout.choices(directory, subject, set).summary)
       .exhaustive(),
 };
