@@ -84,8 +84,8 @@ test('modes are compared within their seeds', () => {
   expect(evidence(runs, 'Likelihood')).toEqual([['soft - hard training, loss a token', -0.199, 3, 'held']]);
   // Means over positions, by how many thoughts reach them: (3 · 1 + 1 · 3) / 4 of the base.
   expect(evidence(runs, 'Entropy')).toEqual([
-    ['hard training - base, entropy of hard thoughts', -0.75, 3, 'held'],
-    ['soft training - base, entropy of hard thoughts', 0, 3, 'held'],
+    ['hard training - base', -0.75, 3, 'held'],
+    ['soft - hard training', 0.75, 3, 'held'],
   ]);
 });
 
@@ -122,6 +122,9 @@ test.each([
   [1, 2, 'above', 'held'],
   [-2, -1, 'above', 'contradicted'],
   [-1, 1, 'above', 'undecided'],
+  [0, 0, 'above', 'undecided'],
+  [0, 0, 'notBelow', 'held'],
+  [-2, -1, 'notBelow', 'contradicted'],
   [-2, -1, 'below', 'held'],
   [-1, 2, 'none', 'held'],
   [-4, 2, 'none', 'undecided'],
@@ -129,5 +132,5 @@ test.each([
   [Number.NaN, Number.NaN, 'above', 'undecided'],
   [Number.NaN, Number.NaN, 'none', 'undecided'],
 ] as const)('[%d, %d] of a difference said to be %s: %s', (low, high, expected, verdict) => {
-  expect(verdictOf({ low, high }, expected, 3)).toBe(verdict);
+  expect(verdictOf({ low, high }, expected)).toBe(verdict);
 });
