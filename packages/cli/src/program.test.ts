@@ -1,8 +1,9 @@
 import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type GgufTensor, openGguf, writeGguf } from '@soft-tokens/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeRun } from './test/experiment.js';
 import {
   runInProcess,
   temporaryFolder,
@@ -314,6 +315,42 @@ describe('commands on a model that knows nothing', () => {
   });
 });
 
+describe('report', () => {
+  test('writes four files beside several runs, prints the main table in 80 columns, and says what is left out', async () => {
+    for (const seed of [1, 2]) writeRun(at('several', `seed-${seed}`), { seed, steps: 4, samples: 4 });
+    writeRun(at('several', 'going'), { seed: 3, steps: 4, unfinished: true });
+    const runs = ['seed-1', 'seed-2', 'going'].map((name) => at('several', name));
+    const { code, out, notes } = await runInProcess(['report', ...runs]);
+    expect([code, notes]).toEqual([0, expect.stringMatching(/^left out: going: not finished/)]);
+    expect(out).toMatch(
+      /^As table 3\. The six inference settings on arithmetic: tiny\n\ntrained on, as +HG +HS1 +HS4 /,
+    );
+    const files = ['html', 'md', 'csv', 'json'].map((form) => at('several', 'report', `report.${form}`));
+    for (const file of files) expect(readFileSync(file, 'utf8').length).toBeGreaterThan(1000);
+    expect(
+      out
+        .trim()
+        .split('\n')
+        .slice(-4)
+        .map((line) => resolve(line)),
+    ).toEqual(files);
+    for (const line of out.split('\n').slice(0, -5)) expect(line.length).toBeLessThanOrEqual(80);
+
+    const json = await runInProcess(['report', ...runs, '--out', at('elsewhere'), '--json']);
+    const data = JSON.parse(json.out);
+    expect(data.files[0]).toBe(at('elsewhere', 'report.html'));
+    expect(data.runs).toHaveLength(3);
+    expect(data.tables[0]).toMatchObject({ id: 'table-1', ours: false });
+  });
+
+  test('a folder that is no run is an error of usage, and nothing is written', async () => {
+    const { code, notes } = await runInProcess(['report', folder.path, '--out', at('none')]);
+    expect(code).toBe(2);
+    expect(notes).toContain('expected a run folder or a sweep folder');
+    expect(existsSync(at('none'))).toBe(false);
+  });
+});
+
 describe('train', () => {
   const outOfDomain = { steps: { kind: 'arithmetic', levels: [4], test: 5 } };
   const evaluate = { questions: 3, samples: 2, settings: ['hard-greedy', 'soft-sample'], outOfDomain };
@@ -329,6 +366,11 @@ describe('train', () => {
     expect(first.out.trimEnd()).toBe(readFileSync(at('whole', 'table.txt'), 'utf8').trimEnd());
     for (const line of first.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
     expect(readFileSync(at('whole', 'report.html'), 'utf8')).toContain('</html>');
+    const made = readFileSync(at('whole', 'report.csv'), 'utf8');
+    expect(made).toContain('arithmetic/soft-sample@2');
+    // Of the folder alone the same comes again.
+    expect((await runInProcess(['report', at('whole')])).code).toBe(0);
+    expect(readFileSync(at('whole', 'report.csv'), 'utf8')).toBe(made);
     expect(readFileSync(at('whole', 'config.yaml'), 'utf8')).toContain('seed: 5');
 
     const metrics = readFileSync(at('whole', 'soft', 'metrics.jsonl'), 'utf8')

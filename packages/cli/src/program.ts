@@ -7,6 +7,7 @@ import { exportCommand } from './commands/export.js';
 import { generateCommand } from './commands/generate.js';
 import { mergeCommand } from './commands/merge.js';
 import { pullCommand } from './commands/pull.js';
+import { reportCommand } from './commands/report.js';
 import { scoreCommand } from './commands/score.js';
 import { sftCommand } from './commands/sft.js';
 import { sweepCommand } from './commands/sweep.js';
@@ -41,6 +42,7 @@ export function createProgram(io: Io): Command {
   for (const make of [
     trainCommand,
     sweepCommand,
+    reportCommand,
     sftCommand,
     evalCommand,
     generateCommand,

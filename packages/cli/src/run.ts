@@ -31,7 +31,7 @@ import {
 import { checkModel } from './model.js';
 import { paperTables, trainingTable } from './paperTable.js';
 import { createProgress, duration, type Progress } from './progress.js';
-import { writeReport } from './report/page.js';
+import { writeReport } from './report/write.js';
 import { collectResults, isFinished, type RunResults } from './results.js';
 import { openRunFolder, type RunFolder } from './runFolder.js';
 
@@ -77,7 +77,7 @@ export async function runTraining(io: Io, config: TrainConfig, run: RunOptions):
     if (open.length > 0) await doTasks(io, config, folder, engine, { tasks, open, counts, size, shared: run.shared });
     else io.note(`${display(folder.directory)}: finished before; nothing to do\n`);
     const results = await collectResults(config, folder.directory);
-    await writeResults(folder.directory, config, results);
+    await writeResults(folder.directory, results);
     return results;
   } finally {
     folder.release();
@@ -94,10 +94,10 @@ export function resultText(results: RunResults, colors: Io['colors']['out']): st
   return tables.filter((table) => table !== undefined).join('\n\n');
 }
 
-async function writeResults(directory: string, config: TrainConfig, results: RunResults): Promise<void> {
+async function writeResults(directory: string, results: RunResults): Promise<void> {
   await writeFileAtomic(join(directory, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
   await writeFileAtomic(join(directory, 'table.txt'), `${resultText(results, pico.createColors(false))}\n`);
-  await writeReport(directory, config, results);
+  await writeReport([directory], directory);
 }
 
 /** How many problems there are of each test set, by its name. */

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { display } from './config/paths.js';
 import { isMissing, usageError } from './errors.js';
 import { lockFolder } from './lock.js';
+import { reportForms } from './report/records.js';
 import { gitCommit, versions } from './versions.js';
 
 export interface RunFolderOptions {
@@ -56,7 +57,7 @@ const own = new Set([
   RUN,
   'results.json',
   'table.txt',
-  'report.html',
+  ...reportForms.map((form) => `report.${form}`),
   'metrics.jsonl',
   'checkpoints',
   'base',

@@ -1,134 +1,115 @@
-// The report of a run as one HTML file that needs nothing else: no scripts, no fonts, no network.
-import { join } from 'node:path';
-import { writeFileAtomic } from '@soft-tokens/tensor';
-import pico from 'picocolors';
+// The report as one HTML file that needs nothing else: no scripts, no fonts, no network.
 import { stringify } from 'yaml';
-import type { TrainConfig } from '../config/recipe.js';
-import { layout } from '../jobs/layout.js';
-import type { MetricsRecord } from '../jobs/trainTask.js';
-import { readLines } from '../jsonLines.js';
-import { noiseText, paperTables, trainingTable } from '../paperTable.js';
-import { modesOf, type RunResults } from '../results.js';
-import {
-  colorVariables,
-  drawCurves,
-  type Figure,
-  legend,
-  passAtKFigures,
-  type TrainingLog,
-  trainingFigures,
-} from './curves.js';
+import type { Collection, Run } from './collect.js';
+import type { Figure, Figures } from './figures.js';
+import { runsText, setName } from './groups.js';
+import { escapeHtml, figureHtml, folded, section, tableHtml } from './html.js';
+import { STYLE } from './style.js';
+import type { Table } from './tables.js';
+import { type SampleThought, thoughtsHtml } from './thoughts.js';
 
-/** Writes `report.html` into a run folder. */
-export async function writeReport(directory: string, config: TrainConfig, results: RunResults): Promise<void> {
-  const logs: TrainingLog[] = await Promise.all(
-    modesOf(config).map(async (mode) => ({
-      mode,
-      records: await readLines<MetricsRecord>(layout.metrics(directory, mode)),
-    })),
-  );
-  await writeFileAtomic(join(directory, 'report.html'), await reportPage(config, results, logs));
+/** Everything that a report says, before it is written in one form or another. */
+export interface Report {
+  collection: Collection;
+  /** The paper's tables and those like them. */
+  tables: readonly Table[];
+  training: readonly Table[];
+  majority: readonly Table[];
+  lengths: readonly Table[];
+  figures: Figures;
+  thoughts: { shown: readonly SampleThought[]; leftOut: number };
 }
 
 /** The page's text. */
-export async function reportPage(
-  config: TrainConfig,
-  results: RunResults,
-  logs: readonly TrainingLog[],
-): Promise<string> {
-  const plain = pico.createColors(false);
-  const training = trainingFigures(logs, config);
-  const passAtK = passAtKFigures(results);
-  const sections = [
-    results.models.length > 0 ? section('Results', `<pre>${escapeHtml(paperTables(results, plain))}</pre>`) : '',
-    section(
-      'Training',
-      `<pre>${escapeHtml(trainingTable(results))}</pre>${legend(logs.map(({ mode }) => mode))}${figures(training)}`,
-    ),
-    passAtK.length > 0
-      ? section(
-          'pass@k',
-          `<p>The chance that at least one of k samples is correct, estimated without bias from ${results.evaluation?.samples} samples of ` +
-            `each held-out question.</p>` +
-            `${legend(results.models.map(({ subject }) => subject))}${figures(passAtK, 'three')}`,
-        )
-      : '',
-    section(
-      'Configuration',
-      `<details><summary>config.yaml</summary><pre>${escapeHtml(shortConfig(config))}</pre></details>`,
-    ),
+export function reportPage(report: Report): string {
+  const { collection, tables, training, majority, lengths, figures, thoughts } = report;
+  const ours = tables.filter((table) => table.ours);
+  const theirs = tables.filter((table) => !table.ours);
+  const parts: [id: string, title: string, content: string][] = [
+    ['tables', 'Tables', `${TABLE_NOTE}${tablesHtml(ours)}${notRunTables(theirs)}`],
+    ['training', 'Training', `${tablesHtml(training)}${all(figures.training)}`],
+    ['passk', 'pass@k', all(figures.passAtK)],
+    ['entropy', 'Entropy by position', entropySection(figures.entropy)],
+    ['ablations', 'Ablations', all(figures.ablations)],
+    ['votes', 'Majority votes', tablesHtml(majority)],
+    ['lengths', 'Lengths and endings', lengths.map((table) => tableHtml(table, { fold: true })).join('\n')],
+    ['thoughts', 'Sample thoughts', thoughts.shown.length > 0 ? thoughtsHtml(thoughts.shown, thoughts.leftOut) : ''],
+    ['figures-not-run', 'Figures of the paper not run', notRunFigures(figures)],
+    ['runs', 'Runs', runsSection(collection)],
   ];
+  const shown = parts.filter(([, , content]) => content !== '');
+  const links = shown.map(([id, title]) => `<li><a href="#${id}">${escapeHtml(title)}</a></li>`);
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>soft-tokens: ${escapeHtml(results.training.map(({ mode }) => mode).join(', '))}</title>
+<title>soft-tokens: ${escapeHtml(runsText(collection.runs))}</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <header>
-<h1>Thinking in ${escapeHtml(listOf(results.training.map(({ mode }) => mode)))} tokens</h1>
-<p>${escapeHtml(summary(config))}</p>
+<h1>Hard, fuzzy and soft thoughts</h1>
+<p>${escapeHtml(runsText(collection.runs))} The paper is Butt et al. 2025, “Soft Tokens, Hard Truths”, arXiv:2509.19170.</p>
+<nav aria-label="Sections"><ul>${links.join('')}</ul></nav>
 </header>
-${sections.filter((text) => text !== '').join('\n')}
+<main>
+${shown.map(([id, title, content]) => section(id, title, content)).join('\n')}
+</main>
 </body>
 </html>
 `;
 }
 
-function summary(config: TrainConfig): string {
-  const { steps, questionsPerStep: B, samples: G, noise, seed } = config;
-  return (
-    `${steps} steps of ${B} questions × ${G} samples in each mode; noise ${noiseText(noise)}; seed ${seed}; ` +
-    `${config.data.kind} data.`
-  );
+const TABLE_NOTE =
+  '<p>Ours, with the standard deviation over seeds where there are several; under it, fainter, the number that the paper published. ' +
+  '<span class="none">–</span> not run. <b>*</b> our best pass@1 and pass@k of a model, and our best of each choice set. Point at a number for its 95 % interval.</p>';
+
+const tablesHtml = (tables: readonly Table[]) => tables.map((table) => tableHtml(table)).join('\n');
+const all = (figures: readonly Figure[]) => figures.map(figureHtml).join('\n');
+
+function notRunTables(tables: readonly Table[]): string {
+  if (tables.length === 0) return '';
+  return `<h3>Tables of the paper that no run of ours fills</h3>${tablesHtml(tables)}`;
+}
+
+/** Of each model the set that it was trained for, the others when asked for. */
+function entropySection(figures: readonly Figure[]): string {
+  const others = figures.filter(({ folded: hidden }) => hidden);
+  const more = others.map((figure) => folded(figure.title, figureHtml(figure)));
+  return `${all(figures.filter((figure) => !others.includes(figure)))}${more.join('\n')}`;
+}
+
+function notRunFigures({ notRun }: Figures): string {
+  const items = notRun.map(({ number, title }) => `<li>Figure ${number}: ${escapeHtml(title)}</li>`);
+  return items.length === 0
+    ? ''
+    : folded(`${notRun.length} figures that no run of ours draws`, `<ul>${items.join('')}</ul>`);
+}
+
+function runsSection({ runs, leftOut }: Collection): string {
+  const rows = runs.map((run) => {
+    const { name, model, trainedOn, config, seed, results } = run;
+    const cells = [
+      model,
+      setName(trainedOn),
+      config.modes.join(', '),
+      String(seed),
+      results ? 'finished' : 'not finished',
+    ];
+    return `<tr><th scope="row">${escapeHtml(name)}</th>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`;
+  });
+  const table =
+    '<div class="scroll" tabindex="0" role="region" aria-label="Runs"><table class="runs"><thead><tr>' +
+    `${['run', 'model', 'trained on', 'modes', 'seed', ''].map((head) => `<th scope="col">${head}</th>`).join('')}</tr></thead>` +
+    `<tbody>${rows.join('')}</tbody></table></div>`;
+  const missing = leftOut.map(({ name, why }) => `<li>${escapeHtml(`${name}: ${why}`)}</li>`);
+  const left = missing.length === 0 ? '' : `<h3>Left out of the tables</h3><ul>${missing.join('')}</ul>`;
+  const configs = runs.map((run) => folded(`config.yaml of ${run.name}`, `<pre>${escapeHtml(shortConfig(run))}</pre>`));
+  return `${table}${left}${configs.join('\n')}`;
 }
 
 /** The configuration without this machine's directories. */
-function shortConfig(config: TrainConfig): string {
-  const text = stringify(config);
-  return text.replaceAll(/: (\/|[A-Za-z]:\\).*[/\\]/g, ': .../');
+function shortConfig({ config }: Run): string {
+  return stringify(config).replaceAll(/: (\/|\.\.?\/|[A-Za-z]:\\).*[/\\]/g, ': .../');
 }
-
-const section = (title: string, content: string) => `<section>\n<h2>${title}</h2>\n${content}\n</section>`;
-
-function figures(list: readonly Figure[], columns: 'two' | 'three' = 'two'): string {
-  const items = list.map(
-    (figure) =>
-      `<figure><figcaption>${escapeHtml(figure.title)}</figcaption>${drawCurves(figure, columns === 'two' ? 460 : 330)}</figure>`,
-  );
-  return `<div class="figures ${columns}">${items.join('\n')}</div>`;
-}
-
-function listOf(words: readonly string[]): string {
-  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
-}
-
-/** Text as HTML. */
-export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
-}
-
-const STYLE = `
-:root { color-scheme: light dark; --text: #1d2129; --faint: #5f6773; --line: #d9dde3; --page: #ffffff; --panel: #f6f7f9; ${colorVariables('light')} }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e4e7ec; --faint: #9aa3b0; --line: #343a44; --page: #14171c; --panel: #1c2027; ${colorVariables('dark')} }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 66rem; padding: 2.5rem 1.25rem 4rem; background: var(--page); color: var(--text);
-  font: 16px/1.55 system-ui, sans-serif; }
-h1 { margin: 0 0 .25rem; font-size: 1.7rem; letter-spacing: -.01em; text-wrap: balance; }
-h2 { margin: 2.75rem 0 .75rem; font-size: 1.15rem; }
-p { margin: .25rem 0 1rem; color: var(--faint); max-width: 46rem; }
-pre { margin: 0 0 1.25rem; padding: .9rem 1.1rem; overflow-x: auto; background: var(--panel); border-radius: 8px;
-  font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-.figures.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1.5rem; }
-figure { margin: 0; min-width: 0; }
-figcaption { font-weight: 600; font-size: .92rem; margin-bottom: .35rem; }
-svg { display: block; width: 100%; height: auto; overflow: visible; color: var(--faint); }
-ul.legend { display: flex; flex-wrap: wrap; gap: .35rem 1.25rem; margin: 0 0 1rem; padding: 0; list-style: none; font-size: .9rem; }
-ul.legend i { display: inline-block; width: 1.4rem; height: 0; margin-right: .45rem; border-top: 3px solid; vertical-align: middle; }
-summary { cursor: pointer; margin-bottom: .75rem; }
-`;
