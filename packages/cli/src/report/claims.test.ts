@@ -1,21 +1,21 @@
 import type { Mode } from '@soft-tokens/samplers';
 import { expect, test } from 'vitest';
-import type { ModelResult, RunResults } from '../results.js';
 import { summaryOf } from '../test/tools.js';
 import { claimsOf, verdictOf } from './claims.js';
+import { claimsHtml, claimsMarkdown } from './claimsText.js';
+import type { ModelRecord, Results } from './records.js';
 
 /** Accuracies in points, by subject: hard-greedy, soft-greedy, hard-sample pass@32; loss a token; entropy. */
 type Numbers = { greedy: number; soft?: number; any?: number; nll?: number; entropy?: number };
 
 function model(
-  subject: ModelResult['subject'],
+  subject: ModelRecord['subject'],
   { greedy, soft = 0, any = 0, nll = 1, entropy = 1 }: Numbers,
-): ModelResult {
+): ModelRecord {
   const share = (points: number) => points / 100;
   const sampled = summaryOf('hard-sample', 32, [{ k: 32, value: share(any) }]);
   return {
     subject,
-    directory: null,
     sets: [
       {
         set: 'easy',
@@ -31,7 +31,7 @@ function model(
   };
 }
 
-function run(seed: number, models: ModelResult[], changes: Partial<RunResults['trainedWith']> = {}): RunResults {
+function run(seed: number, models: ModelRecord[], changes: Partial<Results['trainedWith']> = {}): Results {
   const noise = { factor: 1, scale: 'entry' } as const;
   const training = models.flatMap(({ subject }) =>
     subject === 'base'
@@ -56,7 +56,7 @@ function run(seed: number, models: ModelResult[], changes: Partial<RunResults['t
   };
 }
 
-const evidence = (runs: RunResults[], claim: string) =>
+const evidence = (runs: Results[], claim: string) =>
   claimsOf(runs)
     .find((each) => each.claim.includes(claim))!
     .evidence.map(({ what, difference, verdict }) => [
@@ -90,7 +90,7 @@ test('modes are compared within their seeds', () => {
 });
 
 test('ablations compare what differs in one thing', () => {
-  const fuzzy = (seed: number, greedy: number, changes: Partial<RunResults['trainedWith']>) =>
+  const fuzzy = (seed: number, greedy: number, changes: Partial<Results['trainedWith']>) =>
     run(seed, [model('base', { greedy: 30 }), model('fuzzy', { greedy })], changes);
   const noise = (factor: number) => ({ noise: { factor, scale: 'entry' as const } });
   const runs = [1, 2].flatMap((seed) => [
@@ -133,4 +133,17 @@ test.each([
   [Number.NaN, Number.NaN, 'none', 'undecided'],
 ] as const)('[%d, %d] of a difference said to be %s: %s', (low, high, expected, verdict) => {
   expect(verdictOf({ low, high }, expected)).toBe(verdict);
+});
+
+test('as Markdown and HTML: the difference, its interval, the seeds and the verdict', () => {
+  const runs = [50, 60].map((greedy, i) =>
+    run(i, [model('base', { greedy: 30 }), model('hard', { greedy }), model('soft', { greedy: greedy + 1 - i })]),
+  );
+  const claims = claimsOf(runs);
+  const row = ['tiny, trained on easy, tested on easy', 'soft - hard training, hard-greedy pass@1'];
+  // Differences 1 and 0: t = 12.706 of one degree of freedom, sd / √2 = 1/2.
+  const cells = [...row, '+0.5 points', '-5.9 to +6.9', '2', 'undecided'];
+  expect(claimsMarkdown(claims)).toContain(`\n| ${cells.join(' | ')} |\n`);
+  expect(claimsHtml(claims)).toContain('<td>-5.9 to +6.9</td><td>2</td><td>? undecided</td>');
+  expect(claimsMarkdown(claimsOf(runs.slice(0, 1)))).toContain('| +1.0 points | – | 1 | undecided |');
 });

@@ -1,7 +1,7 @@
 // The paper's claims, put to the runs of a report: a difference each, with its interval over seeds, and a verdict.
 import { type Interval, meanInterval } from '@soft-tokens/metrics';
 import { type Mode, paperTemperatures, type SettingName } from '@soft-tokens/samplers';
-import type { ModelResult, RunResults } from '../results.js';
+import type { ModelRecord, Results } from './records.js';
 
 /** What a claim says of a difference: that it is above 0, not below it, below 0, or none. */
 type Expected = 'above' | 'notBelow' | 'below' | 'none';
@@ -43,7 +43,7 @@ const ROBUST_NOISE = 1;
  *
  * Source: Butt et al. 2025, arXiv:2509.19170, sec. 5 and app. F.
  */
-export function claimsOf(runs: readonly RunResults[]): Claim[] {
+export function claimsOf(runs: readonly Results[]): Claim[] {
   const claims: Claim[] = [
     {
       claim: 'Soft and fuzzy training match hard training at pass@1',
@@ -79,12 +79,12 @@ export function claimsOf(runs: readonly RunResults[]): Claim[] {
 
 /** A trained model in its run. */
 interface Trained {
-  run: RunResults;
+  run: Results;
   mode: Mode;
-  result: ModelResult;
+  result: ModelRecord;
 }
 
-const trainedIn = (runs: readonly RunResults[]): Trained[] =>
+const trainedIn = (runs: readonly Results[]): Trained[] =>
   runs.flatMap((run) =>
     run.models.flatMap((result) => (result.subject === 'base' ? [] : [{ run, mode: result.subject, result }])),
   );
@@ -100,7 +100,7 @@ function groupsOf<T>(items: readonly T[], key: (item: T) => unknown): T[][] {
 }
 
 /** What runs that can be compared at all have in common. */
-const protocol = ({ model, trainedOn, evaluation, training, models }: RunResults) => ({
+const protocol = ({ model, trainedOn, evaluation, training, models }: Results) => ({
   model,
   trainedOn,
   evaluation,
@@ -108,17 +108,17 @@ const protocol = ({ model, trainedOn, evaluation, training, models }: RunResults
   sets: models[0]?.sets.map(({ set, questions }) => ({ set, questions })),
 });
 
-const alike = (run: RunResults) => ({ ...protocol(run), trainedWith: run.trainedWith });
+const alike = (run: Results) => ({ ...protocol(run), trainedWith: run.trainedWith });
 
 /** pass@k in points. */
-function passAt({ sets }: ModelResult, set: string, setting: SettingName, k: number): number | undefined {
+function passAt({ sets }: ModelRecord, set: string, setting: SettingName, k: number): number | undefined {
   const found = sets.find((result) => result.set === set)?.settings.find((result) => result.setting === setting);
   const value = found?.passAtK.find((point) => point.k === k)?.value;
   return value === undefined ? undefined : 100 * value;
 }
 
-const largestK = ({ evaluation }: RunResults) => Math.max(...(evaluation?.k ?? [1]));
-const testSets = (runs: readonly RunResults[]) => [
+const largestK = ({ evaluation }: Results) => Math.max(...(evaluation?.k ?? [1]));
+const testSets = (runs: readonly Results[]) => [
   ...new Set(runs.flatMap(({ models }) => models[0]?.sets.map(({ set }) => set) ?? [])),
 ];
 
@@ -144,13 +144,13 @@ export function verdictOf({ low, high }: Pick<Interval, 'low' | 'high'>, expecte
   return fails[expected] ? 'contradicted' : 'undecided';
 }
 
-const whereOf = ({ model, trainedOn }: RunResults, set?: string) =>
+const whereOf = ({ model, trainedOn }: Results, set?: string) =>
   `${model}, trained on ${trainedOn}${set === undefined ? '' : `, tested on ${set}`}`;
 
 function betweenModes(
-  runs: readonly RunResults[],
+  runs: readonly Results[],
   setting: SettingName,
-  k: (run: RunResults) => number,
+  k: (run: Results) => number,
   expected: Expected,
 ): Evidence[] {
   return groupsOf(runs, alike).flatMap((group) =>
@@ -174,7 +174,7 @@ function betweenModes(
   );
 }
 
-function betweenInferences(runs: readonly RunResults[]): Evidence[] {
+function betweenInferences(runs: readonly Results[]): Evidence[] {
   const perModel = groupsOf(trainedIn(runs), ({ run, mode }) => ({ ...alike(run), mode }));
   return perModel.flatMap((group) =>
     testSets(group.map(({ run }) => run)).flatMap((set) =>
@@ -194,12 +194,12 @@ function betweenInferences(runs: readonly RunResults[]): Evidence[] {
   );
 }
 
-function likelihoods(runs: readonly RunResults[]): Evidence[] {
-  const nll = (result: ModelResult | undefined, set: string) =>
-    result?.outOfDomain.find((found) => found.set === set)?.nll;
+function likelihoods(runs: readonly Results[]): Evidence[] {
+  const nll = (result: ModelRecord | undefined, set: string) =>
+    result?.outOfDomain.find((found) => found.set === set)?.nll ?? undefined;
   return groupsOf(runs, alike).flatMap((group) => {
     const sets = [...new Set(group.flatMap(({ models }) => models[0]?.outOfDomain.map(({ set }) => set) ?? []))];
-    const of = ({ models }: RunResults, subject: ModelResult['subject']) =>
+    const of = ({ models }: Results, subject: ModelRecord['subject']) =>
       models.find((result) => result.subject === subject);
     return sets.flatMap((set) =>
       (['fuzzy', 'soft'] as const).flatMap((mode) =>
@@ -216,22 +216,22 @@ function likelihoods(runs: readonly RunResults[]): Evidence[] {
 }
 
 /** Mean entropy over all positions of hard thoughts that are sampled. */
-function entropyOf({ sets }: ModelResult, set: string): number | undefined {
+function entropyOf({ sets }: ModelRecord, set: string): number | undefined {
   const settings = sets.find((result) => result.set === set)?.settings;
   const entropy = settings?.find(({ setting }) => setting === 'hard-sample')?.entropy;
   if (!entropy) return undefined;
   const total = entropy.count.reduce((sum, n) => sum + n, 0);
-  return entropy.mean.reduce((sum, mean, t) => sum + mean * entropy.count[t]!, 0) / total;
+  return entropy.mean.reduce<number>((sum, mean, t) => sum + (mean ?? 0) * entropy.count[t]!, 0) / total;
 }
 
-function entropies(runs: readonly RunResults[]): Evidence[] {
+function entropies(runs: readonly Results[]): Evidence[] {
   return groupsOf(runs, alike).flatMap((group) =>
     testSets(group).flatMap((set) => {
-      const of = ({ models }: RunResults, subject: ModelResult['subject']) => {
+      const of = ({ models }: Results, subject: ModelRecord['subject']) => {
         const result = models.find((each) => each.subject === subject);
         return result && entropyOf(result, set);
       };
-      const between = (what: string, expected: Expected, a: ModelResult['subject'], b: ModelResult['subject']) =>
+      const between = (what: string, expected: Expected, a: ModelRecord['subject'], b: ModelRecord['subject']) =>
         evidenceOf(
           what,
           whereOf(group[0]!, set),
@@ -250,7 +250,7 @@ function entropies(runs: readonly RunResults[]): Evidence[] {
 
 /** Hard-greedy accuracy of models that differ in one thing of their training, pair by pair. */
 function variations<V>(
-  runs: readonly RunResults[],
+  runs: readonly Results[],
   {
     value,
     rest,
@@ -294,10 +294,10 @@ function variations<V>(
   });
 }
 
-const noisy = (runs: readonly RunResults[]) =>
+const noisy = (runs: readonly Results[]) =>
   runs.map((run) => ({ ...run, models: run.models.filter(({ subject }) => subject !== 'hard') }));
 
-function noises(runs: readonly RunResults[]): Evidence[] {
+function noises(runs: readonly Results[]): Evidence[] {
   return variations(noisy(runs), {
     value: ({ run }) => run.trainedWith.noise.factor,
     rest: (trained) => ({
@@ -312,7 +312,7 @@ function noises(runs: readonly RunResults[]): Evidence[] {
   });
 }
 
-function temperatures(runs: readonly RunResults[]): Evidence[] {
+function temperatures(runs: readonly Results[]): Evidence[] {
   return variations(noisy(runs), {
     value: temperatureOf,
     rest: ({ run, mode }) => ({ ...protocol(run), mode, noise: run.trainedWith.noise }),
@@ -322,7 +322,7 @@ function temperatures(runs: readonly RunResults[]): Evidence[] {
   });
 }
 
-function placements(runs: readonly RunResults[]): Evidence[] {
+function placements(runs: readonly Results[]): Evidence[] {
   return variations(noisy(runs), {
     value: ({ run }) => placementOf(run),
     // The noise on a few logits goes with a temperature of its own, as in the paper; fuzzy thoughts are swept over theirs.
@@ -340,7 +340,7 @@ function placements(runs: readonly RunResults[]): Evidence[] {
 
 const temperatureOf = ({ run, mode }: Trained) => run.trainedWith.temperature[mode] ?? paperTemperatures[mode];
 
-function placementOf({ trainedWith: { noise } }: RunResults): string {
+function placementOf({ trainedWith: { noise } }: Results): string {
   const { placement = 'embedding', k } = noise;
   return placement === 'topk' ? `top-${k} logits` : placement;
 }

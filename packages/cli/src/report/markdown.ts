@@ -1,4 +1,5 @@
 // The report's tables and thoughts as Markdown, its numbers as CSV in the long format.
+import { claimsMarkdown } from './claimsText.js';
 import { runsText, setName } from './groups.js';
 import { rowText, titleText, valueText } from './html.js';
 import type { Report } from './page.js';
@@ -11,7 +12,7 @@ const plain = (text: string): string => text.replaceAll(/[\\`*_[\]<>|~]/g, '\\$&
 
 /** The report as Markdown. */
 export function reportMarkdown(report: Report): string {
-  const { collection, figures, thoughts } = report;
+  const { collection, claims, figures, thoughts } = report;
   const named = tablesOf(report);
   const captions = [...figures.training, ...figures.passAtK, ...figures.entropy, ...figures.ablations].map(
     (figure) => `- ${plain(titleText(figure))}. ${plain(figure.caption)}`,
@@ -23,6 +24,7 @@ export function reportMarkdown(report: Report): string {
     `${plain(runsText(collection.runs))} In parentheses: the number of the paper, arXiv:2509.19170. – is not run; ` +
       '**bold\\*** is our best of a model; ± is the standard deviation over seeds.',
     ...named.map(tableMarkdown),
+    ...(claims.length > 0 ? [claimsMarkdown(claims)] : []),
     '## Figures\n',
     [...captions, ...notRun].join('\n'),
     ...(thoughts.shown.length > 0 ? ['## Sample thoughts', ...thoughts.shown.map(thoughtMarkdown)] : []),

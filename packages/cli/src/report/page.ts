@@ -1,5 +1,7 @@
 // The report as one HTML file that needs nothing else: no scripts, no fonts, no network.
 import { stringify } from 'yaml';
+import type { Claim } from './claims.js';
+import { claimsHtml } from './claimsText.js';
 import type { Collection, Run } from './collect.js';
 import type { Figure, Figures } from './figures.js';
 import { runsText, setName } from './groups.js';
@@ -16,17 +18,20 @@ export interface Report {
   training: readonly Table[];
   majority: readonly Table[];
   lengths: readonly Table[];
+  /** The paper's, put to our runs. */
+  claims: readonly Claim[];
   figures: Figures;
   thoughts: { shown: readonly SampleThought[]; leftOut: number };
 }
 
 /** The page's text. */
 export function reportPage(report: Report): string {
-  const { collection, tables, training, majority, lengths, figures, thoughts } = report;
+  const { collection, tables, training, majority, lengths, claims, figures, thoughts } = report;
   const ours = tables.filter((table) => table.ours);
   const theirs = tables.filter((table) => !table.ours);
   const parts: [id: string, title: string, content: string][] = [
     ['tables', 'Tables', `${TABLE_NOTE}${tablesHtml(ours)}${notRunTables(theirs)}`],
+    ['claims', 'Claims', claims.length > 0 ? claimsHtml(claims) : ''],
     ['training', 'Training', `${tablesHtml(training)}${all(figures.training)}`],
     ['passk', 'pass@k', all(figures.passAtK)],
     ['entropy', 'Entropy by position', entropySection(figures.entropy)],

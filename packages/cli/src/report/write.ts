@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@soft-tokens/tensor';
+import { claimsOf } from './claims.js';
 import { type Collection, collectRuns } from './collect.js';
 import { reportFigures } from './figures.js';
 import { groupsOf } from './groups.js';
@@ -21,6 +22,7 @@ export function reportOf(collection: Collection): Report {
     tables: reportTables(collection, groups),
     training: trainingTable(groups),
     ...furtherTables(collection, groups),
+    claims: claimsOf(collection.runs.flatMap(({ results }) => results ?? [])),
     figures: reportFigures(collection, groups),
     thoughts: sampleThoughts(collection.runs),
   };
@@ -31,12 +33,13 @@ export interface ReportData {
   runs: { name: string; model: string; trainedOn: string; modes: readonly string[]; seed: number; finished: boolean }[];
   leftOut: Collection['leftOut'];
   tables: readonly Table[];
+  claims: Report['claims'];
   figures: Report['figures'];
 }
 
 /** A report as data. */
 export function reportData(report: Report): ReportData {
-  const { collection, figures } = report;
+  const { collection, claims, figures } = report;
   return {
     runs: collection.runs.map(({ name, model, trainedOn, config, seed, results }) => ({
       name,
@@ -48,6 +51,7 @@ export function reportData(report: Report): ReportData {
     })),
     leftOut: collection.leftOut,
     tables: tablesOf(report),
+    claims,
     figures,
   };
 }
