@@ -146,7 +146,7 @@ async function requireSweepFolder(directory: string): Promise<void> {
 
 /** Says which runs in the folder the sweep does not have any more: they stay, and count for nothing. */
 async function noteStrangers(io: Io, runs: readonly PlannedRun[], directory: string): Promise<void> {
-  const own = new Set(runs.map(({ directory: path }) => path));
+  const own = new Set(runs.map((run) => resolve(run.directory)));
   const strangers = (await namesIn(join(directory, 'runs'))).filter((name) => !own.has(join(directory, 'runs', name)));
   if (strangers.length > 0) {
     io.note(`${display(directory)}: runs of an earlier sweep, left as they are: ${strangers.join(' ')}\n`);

@@ -133,7 +133,8 @@ test.each([
 ] as const)('after %s in the second run the rest alone is done', async (signal, exitCode) => {
   writeRecipe(folder.path, { modes: ['hard'], steps: 6, samples: 16, questionsPerStep: 4 }, 'recipe-slow.yaml');
   const file = writeSweep({ recipe: 'recipe-slow.yaml', vary: { seed: [1, 2] } }, 'killed.yaml');
-  const argv = ['sweep', file, '--run-dir', at(signal)];
+  const argv = ['sweep', file, '--run-dir', signal];
+  const listed = ['sweep', file, '--run-dir', at(signal)];
   const child = start(argv, { cwd: folder.path });
   const ended = finished(child);
   const metrics = at(signal, 'runs', 'seed=2', 'hard', 'metrics.jsonl');
@@ -144,11 +145,12 @@ test.each([
   if (exitCode !== null) expect(notes).toContain('error: interrupted; the same command goes on');
   expect(read(signal, 'results.json').groups[0]).toMatchObject({ missing: ['seed=2'] });
   expect(readFileSync(at(signal, 'table.txt'), 'utf8')).toContain('every run: 1 of 2 seeds');
-  expect(await list(argv)).toMatch(/^seed=1 {2}done\nseed=2 {2}begun: 0 of 1 tasks, hard at step [345] of 6\n$/);
+  expect(await list(listed)).toMatch(/^seed=1 {2}done\nseed=2 {2}begun: 0 of 1 tasks, hard at step [345] of 6\n$/);
 
   const resumed = await finished(start(argv, { cwd: folder.path }));
   expect(resumed.code).toBe(0);
   expect(resumed.notes).not.toContain('run 1 of 2');
+  expect(resumed.notes).not.toContain('earlier sweep'); // both runs are its own, in a folder named by a relative path
   expect(resumed.notes).toMatch(/run 2 of 2: seed=2\n(?:.*\n)*hard: resumed after step [24]/);
   expect(resumed.out).toContain('every run: 2 seeds\n');
 });
