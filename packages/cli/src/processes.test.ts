@@ -77,6 +77,19 @@ describe('processes', () => {
     expect(left.some((name) => /checkpoints\/step-\d{6}$/.test(name))).toBe(true);
   });
 
+  test('SIGINT during an evaluation: exit code 130, and the same command goes on', async () => {
+    const recipe = writeRecipe(folder.path, {}, 'evaluated.yaml');
+    const argv = ['eval', at('model'), '--data', recipe, '--setting', 'soft-sample', '--out', 'evaluated'];
+    const child = start([...argv, '--samples', '3000'], options);
+    const ended = finished(child);
+    const written = () => readdirSync(at('evaluated'), { recursive: true, encoding: 'utf8' });
+    await until(() => existsSync(at('evaluated')) && written().some((name) => name.endsWith('.jsonl')), 'a question');
+    child.kill('SIGINT');
+    const { code, notes } = await ended;
+    expect(code).toBe(130);
+    expect(notes).toContain('error: interrupted; the same command goes on after the last question\n');
+  });
+
   test.each([
     [1, 'SIGTERM'],
     [2, 'SIGTERM'],

@@ -83,5 +83,6 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
 function goesOn(command: string | undefined): string {
   if (command === 'train' || command === 'sft' || command === 'sweep')
     return '; the same command goes on from the last checkpoint';
+  if (command === 'eval') return '; the same command goes on after the last question';
   return command === 'pull' ? '; the same command goes on from what came' : '';
 }
