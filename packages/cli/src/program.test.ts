@@ -1,4 +1,13 @@
-import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type GgufTensor, openGguf, writeGguf } from '@soft-tokens/tensor';
@@ -235,6 +244,24 @@ describe('commands on a model that knows nothing', () => {
     const table = await runInProcess([...argv, '--k', '1,4']);
     expect(table.out.split('\n')[0]).toBe('setting        @1   @4  maj  ended  tokens');
     for (const line of table.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  test('eval --overwrite: begins anew, but not under an evaluation that is running', async () => {
+    const recipe = writeRecipe(folder.path);
+    const argv = ['eval', at('model'), '--data', recipe, '--limit', '1', '--out', at('anew'), '--overwrite'];
+    expect((await runInProcess(argv)).code).toBe(0);
+    const directory = at('anew', readdirSync(at('anew'))[0]!);
+    const files = readdirSync(directory);
+    writeFileSync(join(directory, '.lock.json'), JSON.stringify([process.ppid]));
+    const refused = await runInProcess(argv);
+    expect([refused.code, refused.notes]).toEqual([2, expect.stringContaining('got one in use by process')]);
+    expect(readdirSync(directory).filter((name) => !name.startsWith('.'))).toEqual(files);
+
+    rmSync(join(directory, '.lock.json'));
+    writeFileSync(join(directory, 'hard-greedy.json'), '{}'); // would be taken for a result
+    const again = await runInProcess(argv);
+    expect([again.code, again.out]).toEqual([0, expect.stringContaining('hard-greedy')]);
+    expect(readdirSync(directory)).toEqual(files);
   });
 
   test('eval: questions with choices, where the recipe has them', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { binomialStandardError } from '@soft-tokens/metrics';
@@ -125,9 +125,9 @@ export function evalCommand(io: Io): Command {
       const locks: FolderLock[] = [];
       try {
         for (const { directory } of [...sets, ...choiceSets]) {
-          if (flags.overwrite) await rm(directory, { recursive: true, force: true });
           await mkdir(directory, { recursive: true });
           locks.push(await lockFolder(directory));
+          if (flags.overwrite) await emptyFolder(directory);
         }
         for (const [index, { set, setting, problems, questions, directory }] of parts.entries()) {
           const summary = await evaluateSetting({
@@ -190,6 +190,13 @@ export function evalCommand(io: Io): Command {
       );
     });
   return command as unknown as Command;
+}
+
+/** Removes what an evaluation left in a folder, but for the lock that keeps others out meanwhile. */
+async function emptyFolder(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!name.startsWith('.')) await rm(join(directory, name), { recursive: true });
+  }
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
