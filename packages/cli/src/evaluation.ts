@@ -85,9 +85,11 @@ const THOUGHTS = 3;
  */
 export async function evaluateSetting(options: EvaluationOptions): Promise<SettingSummary> {
   const { subject, setting, problems, questions, files, onProgress } = options;
-  const finished = await readSummary(files);
-  if (finished) return finished;
   const samples = isDeterministic(setting) ? 1 : options.samples;
+  const k = samples === 1 ? [1] : options.k;
+  const finished = await readSummary(files);
+  // For other k the samples that are there are counted up again.
+  if (finished && String(finished.passAtK.map((point) => point.k)) === String(k)) return finished;
   const { records, writer } = await openRecords<QuestionRecord>(files.questions);
   try {
     requireSameQuestions(files.questions, records, questions);
@@ -133,7 +135,7 @@ export async function evaluateSetting(options: EvaluationOptions): Promise<Setti
     });
     writer.sync();
     const thoughts = records.flatMap(({ thought }) => (thought ? [thought] : []));
-    const summary = summarize({ setting, samples, k: samples === 1 ? [1] : options.k, records });
+    const summary = summarize({ setting, samples, k, records });
     await writeFileAtomic(files.thoughts, `${JSON.stringify(thoughts)}\n`);
     await writeFileAtomic(files.summary, `${JSON.stringify(summary)}\n`);
     return summary;

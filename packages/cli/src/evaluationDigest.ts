@@ -1,8 +1,9 @@
 // What an evaluation depends on, as a short name: evaluations of one name are the same evaluation.
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { Split } from '@soft-tokens/datasets';
+import { baseDirectory } from '@soft-tokens/models';
 import type { ThoughtFormat } from '@soft-tokens/samplers';
 import { currentEngine } from '@soft-tokens/tensor';
 import type { Caps, ChoicesConfig, DataConfig, NoiseConfig, PromptKind } from './config/recipe.js';
@@ -19,7 +20,6 @@ export interface EvaluationIdentity {
   /** The first so many questions. */
   limit: number | undefined;
   samples: number;
-  k: readonly number[];
   caps: Caps;
   noise: NoiseConfig;
   seed: number;
@@ -38,14 +38,17 @@ export interface ChoicesIdentity {
 
 /**
  * A name of 16 hexadecimal digits for an evaluation: a SHA-256 of all that it depends on, the engine in use and our
- * versions included. Files count by their name, size and time of change.
+ * versions included. Files count by their name, size and time of change. Which k are reported is not among it: that
+ * draws nothing.
  */
 export async function evaluationDigest(identity: EvaluationIdentity | ChoicesIdentity): Promise<string> {
-  const { model, data } = identity;
+  const { data } = identity;
+  const model = resolve(identity.model);
+  const base = await baseDirectory(model); // of an adapter, the model that it is on
   const paths = data.kind === 'arithmetic' ? [] : ['train' in data ? data.train : undefined, data.test];
   const read = paths.filter((path) => path !== undefined);
-  const files = await Promise.all([model, ...read].map(stamps));
-  const text = JSON.stringify([identity, files, currentEngine()?.name, versions()], sortedKeys);
+  const files = await Promise.all([...new Set([model, base]), ...read].map(stamps));
+  const text = JSON.stringify([{ ...identity, model }, files, currentEngine()?.name, versions()], sortedKeys);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 

@@ -90,7 +90,7 @@ export function evalCommand(io: Io): Command {
         Object.entries(testSetsOf(config)).map(async ([set, data]) => {
           const problems = (await problemsOf(data, flags.split, io.note)).slice(0, limit);
           const questions = problems.map((problem) => toQuestion(problem, prompt, subject.tokenizer, format));
-          const evaluation = { samples, k, caps, noise, seed, prompt, format, split: flags.split, limit };
+          const evaluation = { samples, caps, noise, seed, prompt, format, split: flags.split, limit };
           const digest = await evaluationDigest({ ...evaluation, model: path, data });
           return { set, problems, questions, directory: join(flags.out, `${modelName(path)}-${set}-${digest}`) };
         }),

@@ -145,7 +145,13 @@ test('runs of the same base share what came of it', async () => {
   const second = await evaluated(at('run-2'), { questions: 2 }, { shared, emit: (event) => events.push(event) });
   expect(events).toEqual([]); // nothing was drawn
   expect(readFileSync(second.summary, 'utf8')).toBe(readFileSync(first.summary, 'utf8'));
+  // Other k are counted up from the samples that are there.
+  const emit = (event: TaskEvent) => events.push(event);
+  const third = await evaluated(at('run-3'), { questions: 2, k: [2] }, { shared, emit });
+  expect(events).toMatchObject([{ resumed: true, share: 1 }]);
+  expect(read<SettingSummary>(third.summary).passAtK).toEqual(read<SettingSummary>(first.summary).passAtK.slice(1));
+  events.length = 0;
   // Another seed is another evaluation.
-  await evaluated(at('run-3'), { questions: 2, seed: 5 }, { shared, emit: (event) => events.push(event) });
+  await evaluated(at('run-4'), { questions: 2, seed: 5 }, { shared, emit });
   expect(events.length).toBeGreaterThan(0);
 });

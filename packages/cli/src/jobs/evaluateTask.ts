@@ -34,7 +34,7 @@ export function evaluationOf({ evaluate, caps, seed }: TrainConfig) {
 export async function evaluateTask(context: TaskContext, cache: SubjectCache, task: EvaluateTask): Promise<void> {
   const { config, directory, emit } = context;
   const { subject: name, set, setting } = task;
-  const { questions: limit, ...rest } = evaluationOf(config);
+  const { questions: limit, k, ...rest } = evaluationOf(config);
   const { prompt, format } = config;
   const evaluation = { ...rest, format };
   const data = testSetsOf(config)[set]!;
@@ -48,6 +48,7 @@ export async function evaluateTask(context: TaskContext, cache: SubjectCache, ta
   const title = taskName(task);
   await evaluateSetting({
     ...evaluation,
+    k,
     subject,
     sigma: sigmaOf(subject, evaluation.noise),
     setting,
