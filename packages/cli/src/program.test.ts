@@ -241,8 +241,16 @@ describe('commands on a model that knows nothing', () => {
       ['soft-greedy', 1, [1]],
       ['soft-sample', 4, [1, 2, 4]],
     ]);
-    const table = await runInProcess([...argv, '--k', '1,4']);
+    // Other k count up the samples that are there.
+    const table = await runInProcess([...argv, '--k', '4,1,4']);
+    expect(table.notes).not.toMatch(/ 1\/2/);
     expect(table.out.split('\n')[0]).toBe('setting        @1   @4  maj  ended  tokens');
+    expect(table.out.replaceAll('\n', ' ')).toContain('maj: the majority of 4 samples');
+    const tooMany = await runInProcess([...argv, '--k', '8']);
+    expect([tooMany.code, tooMany.notes]).toEqual([
+      2,
+      expect.stringContaining('evaluate.k: expected at most the 4 samples, got 8; set evaluate.k or evaluate.samples'),
+    ]);
     for (const line of table.out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
   });
 

@@ -9,6 +9,7 @@ import { problemsOf, toQuestion } from '../config/data.js';
 import { loadEvalRecipe } from '../config/load.js';
 import { display } from '../config/paths.js';
 import { type NoiseConfig, powersUpTo } from '../config/recipe.js';
+import type { Setting } from '../config/set.js';
 import { startEngine } from '../engine.js';
 import { usageError } from '../errors.js';
 import { evaluateSetting } from '../evaluation.js';
@@ -66,18 +67,8 @@ export function evalCommand(io: Io): Command {
       if (flags.data === undefined && flags.set.length === 0) {
         throw usageError('eval: expected --data RECIPE or --set data=..., got neither; try --data recipes/demo.yaml');
       }
-      const settings = flagSettings(flags);
-      if (flags.noise !== undefined) {
-        const path = ['evaluate', 'noise', 'factor'];
-        settings.push({ text: `${path.join('.')}=${flags.noise}`, path, value: flags.noise });
-      }
-      const config = await loadEvalRecipe(flags.data, settings);
-      const samples = flags.samples ?? config.evaluate.samples;
-      const k = flags.k ?? config.evaluate.k ?? powersUpTo(samples);
-      const tooLarge = k.find((each) => each > samples);
-      if (tooLarge !== undefined)
-        throw usageError(`--k: expected at most the ${samples} samples, got ${tooLarge}; raise --samples`);
-
+      const config = await loadEvalRecipe(flags.data, [...flagSettings(flags), ...evaluateSettings(flags)]);
+      const { samples, k = powersUpTo(samples) } = config.evaluate;
       const path = await modelPath(model);
       const engine = await startEngine(config.engine);
       const subject = await loadModelDirectory(path);
@@ -186,10 +177,18 @@ export function evalCommand(io: Io): Command {
       io.out(
         flags.json
           ? `${JSON.stringify(summary)}\n`
-          : `${[resultTables(results, k, noise), likelihood].filter((table) => table !== undefined).join('\n\n')}\n`,
+          : `${[resultTables(results, noise), likelihood].filter((table) => table !== undefined).join('\n\n')}\n`,
       );
     });
   return command as unknown as Command;
+}
+
+/** Flags that stand for keys of the recipe's `evaluate`. */
+function evaluateSettings({ noise, samples, k }: { noise?: number; samples?: number; k?: number[] }): Setting[] {
+  return Object.entries({ 'noise.factor': noise, samples, k }).flatMap(([key, value]) => {
+    const dotted = `evaluate.${key}`;
+    return value === undefined ? [] : [{ text: `${dotted}=${JSON.stringify(value)}`, path: dotted.split('.'), value }];
+  });
 }
 
 /** Removes what an evaluation left in a folder, but for the lock that keeps others out meanwhile. */
@@ -202,19 +201,15 @@ async function emptyFolder(directory: string): Promise<void> {
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
 /** A table for each test set. */
-function resultTables(results: readonly SetResult[], k: readonly number[], noise: NoiseConfig): string {
+function resultTables(results: readonly SetResult[], noise: NoiseConfig): string {
   const title = (set: string) => (results.length > 1 ? `${set}\n` : '');
-  return results.map((result) => `${title(result.set)}${resultTable(result, k, noise)}`).join('\n\n');
+  return results.map((result) => `${title(result.set)}${resultTable(result, noise)}`).join('\n\n');
 }
 
 /** A row a setting: pass@k in per cent, then how the thoughts went. */
-export function resultTable(
-  { questions: n, settings: results }: SetResult,
-  k: readonly number[],
-  noise: NoiseConfig,
-): string {
-  // Greedy settings alone have no more than pass@1.
-  const drawn = k.filter((each) => results.some(({ passAtK }) => passAtK.some((point) => point.k === each)));
+function resultTable({ questions: n, settings: results }: SetResult, noise: NoiseConfig): string {
+  // Greedy settings have pass@1 and no more, whatever k is asked for.
+  const drawn = [...new Set(results.flatMap(({ passAtK }) => passAtK.map(({ k }) => k)))].sort((a, b) => a - b);
   const shown =
     drawn.length > 6 ? drawn.filter((_, i) => i % Math.ceil(drawn.length / 6) === 0 || i === drawn.length - 1) : drawn;
   const rows = results.map((result) => {
@@ -225,7 +220,7 @@ export function resultTable(
         const point = at(each);
         return point ? percent(point.value) : '';
       }),
-      percent(result.majority.at(-1)!.value),
+      percent(result.majority.reduce((a, b) => (b.k > a.k ? b : a)).value),
       percent(result.thoughtEnd.phrase),
       result.thoughtTokens.mean.toFixed(1),
     ];
@@ -236,9 +231,11 @@ export function resultTable(
   const noisy = results.some(({ setting }) => setting.endsWith('-sample') && !setting.startsWith('hard'));
   const sigma = noisy ? `\nsoft-sample and fuzzy-sample at noise σ = ${noise.factor} rms of the embedding` : '';
   const half = percent(binomialStandardError(Math.round(n / 2), n));
+  const most = Math.max(...drawn);
+  const voters = most === 1 ? 'one sample' : `${most} samples`;
   const legend =
-    `pass@k in %, ${n} questions (standard error <= ${half}); maj: the majority of all samples is right, %; ended: ` +
-    `thoughts that ended by themselves, %; tokens: mean length of a thought; 95 % intervals: --json${more}`;
+    `pass@k in %, ${n} questions (standard error <= ${half}); maj: the majority of ${voters} is ` +
+    `right, %; ended: thoughts that ended by themselves, %; tokens: mean length of a thought; 95 % intervals: --json${more}`;
   return `${table}\n${wrap(legend)}${sigma}`;
 }
 
@@ -251,5 +248,6 @@ function parseSplit(text: string) {
 }
 
 function parseList(text: string): number[] {
-  return text.split(',').map((part) => positiveWholeNumber(part.trim()));
+  const numbers = text.split(',').map((part) => positiveWholeNumber(part.trim()));
+  return [...new Set(numbers)].sort((a, b) => a - b);
 }

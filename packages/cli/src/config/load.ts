@@ -48,12 +48,7 @@ export async function loadTrainRecipe(file: string, settings: readonly Setting[]
     const where = document.placeOf(['optimizer', 'learningRate']);
     throw usageError(`${where}: optimizer.learningRate: expected a rate for ${missing}, got none`);
   }
-  const { samples = 32, k = [] } = config.evaluate ?? {};
-  const tooLarge = k.find((each) => each > samples);
-  if (tooLarge !== undefined) {
-    const where = document.placeOf(['evaluate', 'k']);
-    throw usageError(`${where}: evaluate.k: expected at most the ${samples} samples, got ${tooLarge}`);
-  }
+  checkK(document, config.evaluate);
   return { ...config, ...(await evaluatedPaths(document, config)), data: await dataPaths(document, config.data) };
 }
 
@@ -95,7 +90,18 @@ export async function loadEvalRecipe(file: string | undefined, settings: readonl
     ),
   );
   const config = checkDocument({ ...document, value }, evalSchema);
+  checkK(document, config.evaluate);
   return { ...config, ...(await evaluatedPaths(document, config)), data: await dataPaths(document, config.data) };
+}
+
+/** pass@k is of k among the samples. */
+function checkK(document: ConfigDocument, { samples, k }: Partial<EvaluationConfig> = {}): void {
+  const tooLarge = k?.find((each) => each > samples!);
+  if (tooLarge === undefined) return;
+  throw usageError(
+    `${document.placeOf(['evaluate', 'k'])}: evaluate.k: expected at most the ${samples} samples, got ${tooLarge}; ` +
+      'set evaluate.k or evaluate.samples',
+  );
 }
 
 /** The evaluate section with the full paths of its sets' files. */
