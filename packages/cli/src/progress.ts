@@ -60,7 +60,8 @@ function lineProgress({ note }: Io): Progress {
       if (now - state.at < 1000 * LINE_EVERY) return;
       state.at = now;
       const left = secondsLeft === undefined ? 'estimating' : `${duration(secondsLeft)} left`;
-      note(`${`${Math.floor(100 * share)}%`.padStart(4)}  ${left.padEnd(12)}  ${text}\n`);
+      const line = `${`${Math.floor(100 * share)}%`.padStart(4)}  ${left.padEnd(12)}  ${text}`;
+      note(`${line.trimEnd()}\n`);
     },
     log: (text) => note(`${text}\n`),
     stop: () => {},

@@ -110,7 +110,7 @@ export function evalCommand(io: Io): Command {
       const tell = (index: number, done: number, all: number, text: string) => {
         const share = (sum(works.slice(0, index)) + (works[index]! * done) / all) / total;
         const seconds = (performance.now() - began) / 1000;
-        const left = share > before ? (seconds / (share - before)) * (1 - share) : undefined;
+        const left = share > before && seconds > WARM_UP ? (seconds / (share - before)) * (1 - share) : undefined;
         progress.update(share, left, text);
       };
       const locks: FolderLock[] = [];
@@ -182,6 +182,9 @@ export function evalCommand(io: Io): Command {
     });
   return command as unknown as Command;
 }
+
+/** What is computed first takes long for what it is; the time left is not told from less than these seconds. */
+const WARM_UP = 2;
 
 /** Flags that stand for keys of the recipe's `evaluate`. */
 function evaluateSettings({ noise, samples, k }: { noise?: number; samples?: number; k?: number[] }): Setting[] {
