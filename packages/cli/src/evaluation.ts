@@ -1,5 +1,4 @@
 // One model on one test set in one setting: what each sample did, kept a line a question, and what it comes to.
-import { readFile } from 'node:fs/promises';
 import type { Problem } from '@soft-tokens/datasets';
 import { lastBoxed } from '@soft-tokens/metrics';
 import { boxedReward, evaluate, type Question, type Sample } from '@soft-tokens/rl';
@@ -7,9 +6,9 @@ import { isDeterministic, type SettingName, samplerFor, type ThoughtFormat } fro
 import { writeFileAtomic } from '@soft-tokens/tensor';
 import { display } from './config/paths.js';
 import type { Caps } from './config/recipe.js';
-import { CliError, isMissing } from './errors.js';
+import { CliError } from './errors.js';
 import type { EvaluationFiles } from './jobs/layout.js';
-import { openRecords } from './jsonLines.js';
+import { openRecords, readResult } from './jsonLines.js';
 import { createProfile, type ThoughtStep } from './profile.js';
 import { type SettingSummary, summarize } from './summary.js';
 import type { Subject } from './training.js';
@@ -80,14 +79,14 @@ const THOUGHTS = 3;
  *
  * A question's samples depend on the seed, its place in the list and nothing else.
  *
- * @throws CliError where the file holds an evaluation of other questions; the signal's reason when it aborts.
+ * @throws CliError where the file is damaged or holds an evaluation of other questions; the signal's reason when it aborts.
  * Source: Butt et al. 2025, arXiv:2509.19170, sec. 4.
  */
 export async function evaluateSetting(options: EvaluationOptions): Promise<SettingSummary> {
   const { subject, setting, problems, questions, files, onProgress } = options;
   const samples = isDeterministic(setting) ? 1 : options.samples;
   const k = samples === 1 ? [1] : options.k;
-  const finished = await readSummary(files);
+  const finished = await readResult<SettingSummary>(files.summary);
   // For other k the samples that are there are counted up again.
   if (finished && String(finished.passAtK.map((point) => point.k)) === String(k)) return finished;
   const { records, writer } = await openRecords<QuestionRecord>(files.questions);
@@ -141,16 +140,6 @@ export async function evaluateSetting(options: EvaluationOptions): Promise<Setti
     return summary;
   } finally {
     writer.close();
-  }
-}
-
-/** What came of an evaluation that is finished. */
-async function readSummary({ summary }: EvaluationFiles): Promise<SettingSummary | undefined> {
-  try {
-    return JSON.parse(await readFile(summary, 'utf8')) as SettingSummary;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { openStepLines, readLines } from './jsonLines.js';
+import { openStepLines, readLines, readResult } from './jsonLines.js';
 import { temporaryFolder } from './test/tools.js';
 
 const folder = temporaryFolder();
@@ -33,4 +33,13 @@ test('a log that is nothing but a line cut short begins anew', async () => {
 
 test('no file is no lines', async () => {
   expect(await readLines(join(folder.path, 'none.jsonl'))).toEqual([]);
+});
+
+test('what is damaged is named with its line', async () => {
+  const [log, result] = [join(folder.path, 'damaged.jsonl'), join(folder.path, 'damaged.json')];
+  appendFileSync(log, '{"step":0}\n{"st\n{"step":2}\n');
+  await expect(readLines(log)).rejects.toThrow(/damaged\.jsonl:2: expected JSON .*; mend the line, or .* --overwrite$/);
+  appendFileSync(result, '{"accuracy":');
+  await expect(readResult(result)).rejects.toThrow(/damaged\.json: expected JSON .*; remove the file, and the same/);
+  expect(await readResult(join(folder.path, 'none.json'))).toBeUndefined();
 });

@@ -1,9 +1,10 @@
-// Logs of one JSON object a line.
+// What a run writes to read again: logs of one JSON object a line, and results of one JSON value.
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { writeFileAtomic } from '@soft-tokens/tensor';
-import { isMissing } from './errors.js';
+import { display } from './config/paths.js';
+import { CliError, isMissing } from './errors.js';
 
 /** A log that is being written. Lines reach the system at once; `sync` makes them outlive a power cut. */
 export interface LineWriter {
@@ -23,7 +24,11 @@ export function openLines(file: string): LineWriter {
   };
 }
 
-/** The records of a log; none where there is no file. A last line that a kill cut short is left out. */
+/**
+ * The records of a log; none where there is no file. A last line that a kill cut short is left out.
+ *
+ * @throws CliError naming file:line where another one is damaged.
+ */
 export async function readLines<T>(file: string): Promise<T[]> {
   let text: string;
   try {
@@ -36,7 +41,33 @@ export async function readLines<T>(file: string): Promise<T[]> {
     .slice(0, text.lastIndexOf('\n') + 1)
     .split('\n')
     .slice(0, -1);
-  return whole.map((line) => JSON.parse(line) as T);
+  return whole.map((line, i) =>
+    parsed<T>(line, `${display(file)}:${i + 1}`, 'mend the line, or begin anew with --overwrite'),
+  );
+}
+
+/**
+ * What a task of ours wrote as one JSON value; undefined where there is no such file.
+ *
+ * @throws CliError where the file is damaged.
+ */
+export async function readResult<T>(file: string): Promise<T | undefined> {
+  try {
+    const text = await readFile(file, 'utf8');
+    return parsed<T>(text, display(file), 'remove the file, and the same command makes it again');
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function parsed<T>(text: string, where: string, cure: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch (error) {
+    const got = (error as Error).message;
+    throw new CliError(`${where}: expected JSON as soft-tokens wrote it, got ${got}; ${cure}`, 1, { cause: error });
+  }
 }
 
 /**

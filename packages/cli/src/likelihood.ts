@@ -1,15 +1,13 @@
 // One model on one set of questions with choices: how often it finds the right one likeliest, and how likely.
-import { readFile } from 'node:fs/promises';
 import type { Choice } from '@soft-tokens/datasets';
 import { type LikelihoodSummary, likelihoodSummary, type QuestionLikelihood } from '@soft-tokens/metrics';
 import { choiceLikelihood } from '@soft-tokens/rl';
 import { writeFileAtomic } from '@soft-tokens/tensor';
 import { toChoiceItem } from './config/choices.js';
 import type { ChoicesConfig, PromptKind } from './config/recipe.js';
-import { isMissing } from './errors.js';
 import { requireSameQuestions } from './evaluation.js';
 import type { ChoicesFiles } from './jobs/layout.js';
-import { openRecords } from './jsonLines.js';
+import { openRecords, readResult } from './jsonLines.js';
 import { formatTable, percent, wrap } from './table.js';
 import type { Subject } from './training.js';
 
@@ -42,12 +40,12 @@ const CHUNK = 128;
 /**
  * Scores a set, or goes on with it, and returns what came of it; one that is finished is read.
  *
- * @throws CliError where the file holds answers to other questions; Error for a log-probability that is not finite; the
+ * @throws CliError where the file is damaged or holds answers to other questions; Error for a log-probability that is not finite; the
  * signal's reason when it aborts.
  */
 export async function evaluateChoices(options: LikelihoodOptions): Promise<LikelihoodResult> {
   const { subject, set, kind, choices, prompt, files, signal, onProgress } = options;
-  const finished = await readLikelihood(files.summary);
+  const finished = await readResult<LikelihoodResult>(files.summary);
   if (finished) return finished;
   const items = choices.map((choice) => toChoiceItem(kind, choice, prompt, subject.tokenizer));
   const { records, writer } = await openRecords<QuestionLikelihood>(files.questions);
@@ -76,16 +74,6 @@ export async function evaluateChoices(options: LikelihoodOptions): Promise<Likel
     return result;
   } finally {
     writer.close();
-  }
-}
-
-/** The result that a file holds; nothing where there is none. */
-export async function readLikelihood(file: string): Promise<LikelihoodResult | undefined> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as LikelihoodResult;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
   }
 }
 

@@ -1,13 +1,13 @@
 // What came of a run: read from what its tasks wrote, as numbers and as the paper's table.
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import type { Mode, SettingName } from '@soft-tokens/samplers';
+import { display } from './config/paths.js';
 import type { Caps, NoiseConfig, TrainConfig, TrainingNoiseConfig } from './config/recipe.js';
 import { evaluationOf } from './jobs/evaluateTask.js';
 import { layout } from './jobs/layout.js';
 import { choiceSetsOf, type SubjectName, setNameOf, settingsOf, testSetsOf } from './jobs/tasks.js';
 import type { MetricsRecord, TrainedRecord } from './jobs/trainTask.js';
-import { readLines } from './jsonLines.js';
+import { readLines, readResult } from './jsonLines.js';
 import type { LikelihoodResult } from './likelihood.js';
 import { modelName } from './model.js';
 import type { SettingSummary } from './summary.js';
@@ -72,7 +72,9 @@ export async function collectResults(config: TrainConfig, directory: string): Pr
       Object.keys(testSetsOf(config)).map((set) => setResult(directory, subject, set, settingsOf(config))),
     );
     const outOfDomain = await Promise.all(
-      choiceSetsOf(config).map((set) => readResult<LikelihoodResult>(layout.choices(directory, subject, set).summary)),
+      choiceSetsOf(config).map((set) =>
+        finishedResult<LikelihoodResult>(layout.choices(directory, subject, set).summary),
+      ),
     );
     models.push({ subject, directory: subject === 'base' ? null : layout.best('', subject), sets, outOfDomain });
   }
@@ -99,12 +101,12 @@ async function setResult(
   names: readonly SettingName[],
 ): Promise<SetResult> {
   const files = names.map((setting) => layout.evaluation(directory, subject, set, setting));
-  const settings = await Promise.all(files.map(({ summary }) => readResult<SettingSummary>(summary)));
+  const settings = await Promise.all(files.map(({ summary }) => finishedResult<SettingSummary>(summary)));
   return { set, questions: (await readLines(files[0]!.questions)).length, settings };
 }
 
 async function trainingResult(directory: string, mode: Mode): Promise<TrainingResult> {
-  const { steps, best } = await readResult<TrainedRecord>(layout.marker(directory, { kind: 'train', mode }));
+  const { steps, best } = await finishedResult<TrainedRecord>(layout.marker(directory, { kind: 'train', mode }));
   const records = await readLines<MetricsRecord>(layout.metrics(directory, mode));
   const rewards = records.flatMap((record) => (record.type === 'step' ? [record.reward] : []));
   const base = records.find((record) => record.type === 'validation' && record.step === 0);
@@ -122,9 +124,11 @@ async function trainingResult(directory: string, mode: Mode): Promise<TrainingRe
   };
 }
 
-/** What a task wrote. */
-async function readResult<T>(file: string): Promise<T> {
-  return JSON.parse(await readFile(file, 'utf8')) as T;
+/** What a task wrote that is finished. */
+async function finishedResult<T>(file: string): Promise<T> {
+  const result = await readResult<T>(file);
+  if (result === undefined) throw new Error(`${display(file)}: expected the result of a task, got no such file`);
+  return result;
 }
 
 /** Whether a task's result is there already. */
