@@ -1,10 +1,8 @@
 // Scoring one model of a run on one set of questions with choices.
-import { copyFile, mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { choicesOf } from '../config/choices.js';
 import { evaluationDigest } from '../evaluationDigest.js';
 import { evaluateChoices } from '../likelihood.js';
-import { type SubjectCache, subjectOf } from './evaluateTask.js';
+import { copyFinished, type SubjectCache, subjectOf } from './evaluateTask.js';
 import type { TaskContext } from './execute.js';
 import { choicesFiles, layout } from './layout.js';
 import { type ChoicesTask, taskName } from './tasks.js';
@@ -32,8 +30,5 @@ export async function choicesTask(context: TaskContext, cache: SubjectCache, tas
       emit({ type: 'progress', task: title, share: done / total, text, ...(resumed && { resumed }) });
     },
   });
-  if (!isShared) return;
-  await mkdir(dirname(own.summary), { recursive: true });
-  // The summary last: it tells that the other is there.
-  for (const key of ['questions', 'summary'] as const) await copyFile(files[key], own[key]);
+  if (isShared) await copyFinished(files, own);
 }

@@ -1,7 +1,8 @@
 // Evaluating one model of a run on one test set in one setting.
-import { copyFile, mkdir } from 'node:fs/promises';
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { baseDirectory, loadModelDirectory } from '@soft-tokens/models';
+import { writeFileAtomic } from '@soft-tokens/tensor';
 import { problemsOf, toQuestion } from '../config/data.js';
 import { powersUpTo, type TrainConfig } from '../config/recipe.js';
 import { evaluateSetting } from '../evaluation.js';
@@ -9,7 +10,7 @@ import { evaluationDigest } from '../evaluationDigest.js';
 import { percent } from '../table.js';
 import { type Subject, sigmaOf } from '../training.js';
 import type { TaskContext } from './execute.js';
-import { type EvaluationFiles, evaluationFiles, layout } from './layout.js';
+import { type ChoicesFiles, type EvaluationFiles, evaluationFiles, layout } from './layout.js';
 import { type EvaluateTask, type SubjectName, taskName, testSetsOf } from './tasks.js';
 
 /** The model that was evaluated last: settings of one model tend to come one after the other. */
@@ -61,14 +62,21 @@ export async function evaluateTask(context: TaskContext, cache: SubjectCache, ta
       emit({ type: 'progress', task: title, share: done / total, text, ...(resumed && { resumed }) });
     },
   });
-  if (shared) await copyEvaluation(files, own);
+  if (shared) await copyFinished(files, own);
 }
 
-/** The summary last: it is what tells that the others are there. */
-async function copyEvaluation(from: EvaluationFiles, to: EvaluationFiles): Promise<void> {
+/** Copies what is finished into a run. The summary comes last, at once or not at all: it tells that the others are there. */
+export async function copyFinished(from: FinishedFiles, to: FinishedFiles): Promise<void> {
   await mkdir(dirname(to.summary), { recursive: true });
-  for (const key of ['questions', 'thoughts', 'summary'] as const) await copyFile(from[key], to[key]);
+  for (const key of ['questions', 'thoughts'] as const) {
+    const [source, target] = [from[key], to[key]];
+    if (source !== undefined && target !== undefined) await copyFile(source, target);
+  }
+  await writeFileAtomic(to.summary, await readFile(from.summary));
 }
+
+/** Of an evaluation, or of a set of choices, which has no thoughts. */
+type FinishedFiles = ChoicesFiles & Partial<EvaluationFiles>;
 
 /** A model of the run: the one held, or else read in its place. */
 export async function subjectOf(
