@@ -117,5 +117,6 @@ export function trainingTable({ training }: RunResults): string {
   ]);
   const window = training[0]?.reward.window ?? 0;
   const table = formatTable(['trained', 'steps', 'reward', 'validation', 'best step'], rows);
-  return `${table}\n\nReward: mean of the first and last ${window} steps, 100 at most. Validation: greedy, %.`;
+  const spans = window === 1 ? 'step' : `${window} steps`;
+  return `${table}\n\nReward: mean of the first and last ${spans}. Validation: greedy, %.`;
 }

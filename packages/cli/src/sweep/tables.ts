@@ -100,7 +100,7 @@ function blocksOf({ groups, questions }: SweepResults): Block[] {
     base: true,
   });
   return [
-    { title: 'training: mean reward, 100 at most, and greedy validation, %', columns: training, base: false },
+    { title: 'training: mean reward, and greedy validation, %', columns: training, base: false },
     ...tests,
     choices('accuracy', 'out of domain: likeliest choice, % correct'),
     choices('normalized', 'out of domain: likeliest choice per character, % correct'),
