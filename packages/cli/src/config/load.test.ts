@@ -65,6 +65,7 @@ test('a wrong value is an error with its place, what was expected and what it is
   expect(await problem(good.replace('steps: 30', 'steps: many'))).toMatch(
     /:4:1: steps: expected a number, got "many"$/,
   );
+  expect(await problem(good.replace('1e-4', '.nan'))).toMatch(/expected a number > 0, .*, got NaN$/);
   expect(await problem(good.replace('samples: 4', 'samples: 1'))).toMatch(/:6:1: samples: expected >=2, got 1$/);
   expect(await problem(good.replace('arithmetic', 'algebra'))).toMatch(
     /:3:9: data\.kind: expected one of arithmetic, gsm8k, math, .*, amc, questions, got "algebra"$/,
