@@ -30,5 +30,8 @@ export function gitCommit(): string | null {
 
 /** Where a recipe's run goes unless a flag says otherwise: `runs/demo` for `recipes/demo.yaml`. */
 export function defaultRunDirectory(recipe: string): string {
-  return join('runs', basename(recipe).replace(/\.ya?ml$/, ''));
+  return join('runs', recipeName(recipe));
 }
+
+/** What a recipe or sweep is called: `demo` for `recipes/demo.yaml`. */
+export const recipeName = (file: string): string => basename(file).replace(/\.ya?ml$/, '');

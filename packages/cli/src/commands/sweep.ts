@@ -6,7 +6,7 @@ import { planSweep } from '../sweep/plan.js';
 import { failureOf, runSweep, statesOf } from '../sweep/run.js';
 import { describeState } from '../sweep/state.js';
 import { sweepText } from '../sweep/tables.js';
-import { defaultRunDirectory } from '../versions.js';
+import { defaultRunDirectory, recipeName } from '../versions.js';
 import { engineOption, examples, flagSettings, jsonOption, setOption } from './options.js';
 
 export function sweepCommand(io: Io): Command {
@@ -28,10 +28,6 @@ export function sweepCommand(io: Io): Command {
       )}\nThe same command goes on where an earlier one stopped, and does nothing twice,\nalso with more values in the file.\n`,
     )
     .action(async (file, flags) => {
-      const name = file
-        .split(/[\\/]/)
-        .at(-1)!
-        .replace(/\.ya?ml$/, '');
       const directory = flags.runDir ?? defaultRunDirectory(file);
       const sweep = await readSweep(file, flagSettings(flags));
       const runs = await planSweep(sweep, directory);
@@ -41,7 +37,12 @@ export function sweepCommand(io: Io): Command {
         const lines = states.map(({ run, state }) => `${run.name}  ${describeState(state)}\n`);
         return io.out(flags.json ? `${JSON.stringify({ directory, runs: list })}\n` : lines.join(''));
       }
-      const options = { name, directory, overwrite: flags.overwrite === true, keepGoing: flags.keepGoing === true };
+      const options = {
+        name: recipeName(file),
+        directory,
+        overwrite: flags.overwrite === true,
+        keepGoing: flags.keepGoing === true,
+      };
       const { results, failed } = await runSweep(io, sweep, runs, options);
       io.out(flags.json ? `${JSON.stringify({ directory, ...results })}\n` : `${sweepText(results)}\n`);
       io.note(`\nresults: ${display(`${directory}/results.md`)}\n`);
