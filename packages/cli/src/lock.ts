@@ -39,12 +39,21 @@ export async function lockFolder(directory: string, patience = 20_000): Promise<
     held = held.filter(isAlive);
   }
   const processes = [process.pid];
-  const write = () => writeFileSync(file, JSON.stringify(processes));
-  write();
+  const write = (flag: 'w' | 'wx') => writeFileSync(file, JSON.stringify(processes), { flag });
+  // What is there is of the dead. Of two that come at once one alone makes the file.
+  rmSync(file, { force: true });
+  try {
+    write('wx');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw usageError(
+      `${display(directory)}: expected a folder that no run is using, got one that another took just now; wait for it`,
+    );
+  }
   return {
     addProcess(pid) {
       processes.push(pid);
-      write();
+      write('w');
     },
     release: () => rmSync(file, { force: true }),
   };

@@ -1,19 +1,20 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
-import { binomialStandardError } from '@soft-tokens/metrics';
+import type { Split } from '@soft-tokens/datasets';
 import { loadModelDirectory } from '@soft-tokens/models';
-import { isDeterministic, settingNames } from '@soft-tokens/samplers';
+import { isDeterministic, type SettingName, settingNames } from '@soft-tokens/samplers';
 import { choicesOf } from '../config/choices.js';
 import { problemsOf, toQuestion } from '../config/data.js';
 import { loadEvalRecipe } from '../config/load.js';
 import { display } from '../config/paths.js';
-import { type NoiseConfig, powersUpTo } from '../config/recipe.js';
+import { type EvalConfig, powersUpTo } from '../config/recipe.js';
 import type { Setting } from '../config/set.js';
 import { startEngine } from '../engine.js';
 import { usageError } from '../errors.js';
 import { evaluateSetting } from '../evaluation.js';
 import { evaluationDigest } from '../evaluationDigest.js';
+import { resultTables } from '../evaluationTable.js';
 import type { Io } from '../io.js';
 import { choicesFiles, evaluationFiles } from '../jobs/layout.js';
 import { testSetsOf } from '../jobs/tasks.js';
@@ -22,8 +23,8 @@ import { type FolderLock, lockFolder } from '../lock.js';
 import { modelHelp, modelName, modelPath } from '../model.js';
 import { createProgress } from '../progress.js';
 import type { SetResult } from '../results.js';
-import { formatTable, percent, wrap } from '../table.js';
-import { sigmaOf } from '../training.js';
+import { percent } from '../table.js';
+import { type Subject, sigmaOf } from '../training.js';
 import {
   engineOption,
   examples,
@@ -42,9 +43,11 @@ export function evalCommand(io: Io): Command {
     .argument('<model>', modelHelp)
     .option('--data <recipe>', 'recipe whose data, prompt, caps and evaluate are used')
     .addOption(setOption())
-    .option('--setting <names>', `comma-separated, of: ${settingNames.join(', ')}; or all`, parseSettings, [
-      'hard-greedy' as const,
-    ])
+    .option(
+      '--setting <names>',
+      `comma-separated, of: ${settingNames.join(', ')}; or all (default: the recipe's, or hard-greedy)`,
+      parseSettings,
+    )
     .option('--split <name>', 'train, validation or test', parseSplit, 'test' as const)
     .option('--samples <n>', 'samples a question in the -sample settings', positiveWholeNumber)
     .option('--k <list>', 'which pass@k, e.g. 1,2,4; default: powers of two', parseList)
@@ -68,119 +71,164 @@ export function evalCommand(io: Io): Command {
         throw usageError('eval: expected --data RECIPE or --set data=..., got neither; try --data recipes/demo.yaml');
       }
       const config = await loadEvalRecipe(flags.data, [...flagSettings(flags), ...evaluateSettings(flags)]);
-      const { samples, k = powersUpTo(samples) } = config.evaluate;
       const path = await modelPath(model);
       const engine = await startEngine(config.engine);
-      const subject = await loadModelDirectory(path);
-      const limit = flags.limit ?? config.evaluate.questions;
-      const { prompt, format } = config;
-      const { noise } = config.evaluate;
-      const caps = config.evaluate.caps ?? config.caps;
-      const seed = flags.seed ?? config.evaluate.seed ?? config.seed;
-      const sets = await Promise.all(
-        Object.entries(testSetsOf(config)).map(async ([set, data]) => {
-          const problems = (await problemsOf(data, flags.split, io.note)).slice(0, limit);
-          const questions = problems.map((problem) => toQuestion(problem, prompt, subject.tokenizer, format));
-          const evaluation = { samples, caps, noise, seed, prompt, format, split: flags.split, limit };
-          const digest = await evaluationDigest({ ...evaluation, model: path, data });
-          return { set, problems, questions, directory: join(flags.out, `${modelName(path)}-${set}-${digest}`) };
-        }),
-      );
-      const choiceSets = await Promise.all(
-        Object.entries(config.evaluate.outOfDomain).map(async ([set, data]) => {
-          const choices = (await choicesOf(data, io.note)).slice(0, flags.limit);
-          const digest = await evaluationDigest({ model: path, data, prompt: config.prompt, set, limit: flags.limit });
-          return { set, data, choices, directory: join(flags.out, `${modelName(path)}-${set}-${digest}`) };
-        }),
-      );
-      const parts = sets.flatMap((set) => flags.setting.map((setting) => ({ ...set, setting })));
-      // Greedy settings draw one sample a question, the others many: the work counts samples.
-      const drawn = parts.map(({ questions, setting }) => questions.length * (isDeterministic(setting) ? 1 : samples));
-      const works = [...drawn, ...choiceSets.map(({ choices }) => choices.length)];
-      const total = sum(works);
-      const results: SetResult[] = sets.map(({ set, questions }) => ({
-        set,
-        questions: questions.length,
-        settings: [],
-      }));
-      const outOfDomain: LikelihoodResult[] = [];
-      const progress = createProgress(io);
-      const began = performance.now();
-      let before = 0;
-      const tell = (index: number, done: number, all: number, text: string) => {
-        const share = (sum(works.slice(0, index)) + (works[index]! * done) / all) / total;
-        const seconds = (performance.now() - began) / 1000;
-        const left = share > before && seconds > WARM_UP ? (seconds / (share - before)) * (1 - share) : undefined;
-        progress.update(share, left, text);
-      };
-      const locks: FolderLock[] = [];
-      try {
-        for (const { directory } of [...sets, ...choiceSets]) {
-          await mkdir(directory, { recursive: true });
-          locks.push(await lockFolder(directory));
-          if (flags.overwrite) await emptyFolder(directory);
-        }
-        for (const [index, { set, setting, problems, questions, directory }] of parts.entries()) {
+      const subject = { path, ...(await loadModelDirectory(path)) };
+      const settings = flags.setting ?? (config.evaluate.settings as SettingName[] | undefined) ?? ['hard-greedy'];
+      const questions = await questionParts(io, config, subject, { ...flags, settings });
+      const choices = await choiceParts(io, config, subject, flags);
+      const parts = [...questions.parts, ...choices.parts];
+      const directories = [...new Set(parts.map(({ directory }) => directory))];
+      await doParts(io, parts, { directories, overwrite: flags.overwrite === true });
+
+      for (const directory of directories) io.note(`kept in ${display(directory)}\n`);
+      const { results: sets, evaluation } = questions;
+      const { results: outOfDomain } = choices;
+      if (flags.json) {
+        const summary = { model, engine: engine.name, split: flags.split, ...evaluation, sets, outOfDomain };
+        return io.out(`${JSON.stringify(summary)}\n`);
+      }
+      const likelihood = likelihoodTable([{ name: modelName(path), results: outOfDomain }]);
+      const tables = [resultTables(sets, evaluation.noise), ...(likelihood === undefined ? [] : [likelihood])];
+      io.out(`${tables.join('\n\n')}\n`);
+    });
+  return command as unknown as Command;
+}
+
+/** A piece of the evaluation, kept in a folder. */
+interface Part {
+  directory: string;
+  /** Against that of other parts. */
+  work: number;
+  run(onProgress: (progress: { done: number; total: number; resumed?: boolean; text: string }) => void): Promise<void>;
+}
+
+type PathSubject = Subject & { path: string };
+
+/** Each test set in each setting. The results fill as the parts are done. */
+async function questionParts(
+  io: Io,
+  { prompt, format, evaluate, caps: recipeCaps, seed: recipeSeed, data: own }: EvalConfig,
+  subject: PathSubject,
+  { out, split, limit = evaluate.questions, settings }: QuestionFlags,
+) {
+  const { samples, k = powersUpTo(samples), noise, caps = recipeCaps, seed = recipeSeed } = evaluate;
+  const evaluation = { samples, noise, caps, seed };
+  const parts: Part[] = [];
+  const results: SetResult[] = [];
+  for (const [set, data] of Object.entries(testSetsOf({ data: own, evaluate }))) {
+    const problems = (await problemsOf(data, split, io.note)).slice(0, limit);
+    const questions = problems.map((problem) => toQuestion(problem, prompt, subject.tokenizer, format));
+    const digest = await evaluationDigest({ ...evaluation, prompt, format, split, limit, model: subject.path, data });
+    const directory = join(out, `${modelName(subject.path)}-${set}-${digest}`);
+    const result: SetResult = { set, questions: questions.length, settings: [] };
+    results.push(result);
+    for (const setting of settings) {
+      parts.push({
+        directory,
+        // Greedy settings draw one sample a question, the others many.
+        work: questions.length * (isDeterministic(setting) ? 1 : samples),
+        async run(onProgress) {
           const summary = await evaluateSetting({
+            ...evaluation,
             subject,
             sigma: sigmaOf(subject, noise),
             setting,
             problems,
             questions,
-            samples,
             k,
-            caps,
             format,
-            seed,
             files: evaluationFiles(directory, setting),
             signal: io.signal,
-            onProgress: ({ done, total: all, correct, resumed }) => {
-              if (resumed) before += (works[index]! * done) / all / total;
-              tell(index, done, all, `${set} ${setting} ${done}/${all}, ${percent(correct)} % right`);
+            onProgress: ({ correct, ...progress }) => {
+              const text = `${set} ${setting} ${progress.done}/${progress.total}, ${percent(correct)} % right`;
+              onProgress({ ...progress, text });
             },
           });
-          results.find((result) => result.set === set)!.settings.push(summary);
-        }
-        for (const [index, { set, data, choices, directory }] of choiceSets.entries()) {
-          const result = await evaluateChoices({
-            subject,
-            set,
-            kind: data.kind,
-            choices,
-            prompt: config.prompt,
-            files: choicesFiles(directory, 'choices'),
-            signal: io.signal,
-            onProgress: ({ done, total: all, resumed }) => {
-              if (resumed) before += (works[parts.length + index]! * done) / all / total;
-              tell(parts.length + index, done, all, `${set} ${done}/${all}`);
-            },
-          });
-          outOfDomain.push(result);
-        }
-      } finally {
-        progress.stop();
-        for (const lock of locks) lock.release();
-      }
-      for (const { directory } of [...sets, ...choiceSets]) io.note(`kept in ${display(directory)}\n`);
-      const summary = {
-        model,
-        engine: engine.name,
-        split: flags.split,
-        samples,
-        noise,
-        caps,
-        seed,
-        sets: results,
-        outOfDomain,
-      };
-      const likelihood = likelihoodTable([{ name: modelName(path), results: outOfDomain }]);
-      io.out(
-        flags.json
-          ? `${JSON.stringify(summary)}\n`
-          : `${[resultTables(results, noise), likelihood].filter((table) => table !== undefined).join('\n\n')}\n`,
-      );
+          result.settings.push(summary);
+        },
+      });
+    }
+  }
+  return { parts, results, evaluation };
+}
+
+interface QuestionFlags {
+  out: string;
+  split: Split;
+  limit?: number | undefined;
+  settings: readonly SettingName[];
+}
+
+/** Each set of questions with choices. */
+async function choiceParts(
+  io: Io,
+  { prompt, evaluate }: EvalConfig,
+  subject: PathSubject,
+  { out, limit }: Pick<QuestionFlags, 'out' | 'limit'>,
+) {
+  const parts: Part[] = [];
+  const results: LikelihoodResult[] = [];
+  for (const [set, data] of Object.entries(evaluate.outOfDomain)) {
+    const choices = (await choicesOf(data, io.note)).slice(0, limit);
+    const digest = await evaluationDigest({ model: subject.path, data, prompt, set, limit });
+    const directory = join(out, `${modelName(subject.path)}-${set}-${digest}`);
+    parts.push({
+      directory,
+      work: choices.length,
+      async run(onProgress) {
+        const result = await evaluateChoices({
+          subject,
+          set,
+          kind: data.kind,
+          choices,
+          prompt,
+          files: choicesFiles(directory, 'choices'),
+          signal: io.signal,
+          onProgress: (progress) => onProgress({ ...progress, text: `${set} ${progress.done}/${progress.total}` }),
+        });
+        results.push(result);
+      },
     });
-  return command as unknown as Command;
+  }
+  return { parts, results };
+}
+
+/** Does the parts one after the other, in folders that no other command writes to meanwhile. */
+async function doParts(
+  io: Io,
+  parts: readonly Part[],
+  { directories, overwrite }: { directories: readonly string[]; overwrite: boolean },
+): Promise<void> {
+  const total = sum(parts.map(({ work }) => work));
+  const progress = createProgress(io);
+  const began = performance.now();
+  const locks: FolderLock[] = [];
+  /** The share that was there when the command began. */
+  let resumedShare = 0;
+  let doneBefore = 0;
+  try {
+    for (const directory of directories) {
+      await mkdir(directory, { recursive: true });
+      locks.push(await lockFolder(directory));
+      if (overwrite) await emptyFolder(directory);
+    }
+    for (const { work, run } of parts) {
+      await run(({ done, total: all, resumed, text }) => {
+        const part = (work * done) / all / total;
+        if (resumed) resumedShare += part;
+        const share = doneBefore / total + part;
+        const seconds = (performance.now() - began) / 1000;
+        const own = share - resumedShare;
+        const left = own > 0 && seconds > WARM_UP ? (seconds / own) * (1 - share) : undefined;
+        progress.update(share, left, text);
+      });
+      doneBefore += work;
+    }
+  } finally {
+    progress.stop();
+    for (const lock of locks) lock.release();
+  }
 }
 
 /** What is computed first takes long for what it is; the time left is not told from less than these seconds. */
@@ -202,45 +250,6 @@ async function emptyFolder(directory: string): Promise<void> {
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-
-/** A table for each test set. */
-function resultTables(results: readonly SetResult[], noise: NoiseConfig): string {
-  const title = (set: string) => (results.length > 1 ? `${set}\n` : '');
-  return results.map((result) => `${title(result.set)}${resultTable(result, noise)}`).join('\n\n');
-}
-
-/** A row a setting: pass@k in per cent, then how the thoughts went. */
-function resultTable({ questions: n, settings: results }: SetResult, noise: NoiseConfig): string {
-  // Greedy settings have pass@1 and no more, whatever k is asked for.
-  const drawn = [...new Set(results.flatMap(({ passAtK }) => passAtK.map(({ k }) => k)))].sort((a, b) => a - b);
-  const shown =
-    drawn.length > 6 ? drawn.filter((_, i) => i % Math.ceil(drawn.length / 6) === 0 || i === drawn.length - 1) : drawn;
-  const rows = results.map((result) => {
-    const at = (each: number) => result.passAtK.find((point) => point.k === each);
-    return [
-      result.setting,
-      ...shown.map((each) => {
-        const point = at(each);
-        return point ? percent(point.value) : '';
-      }),
-      percent(result.majority.reduce((a, b) => (b.k > a.k ? b : a)).value),
-      percent(result.thoughtEnd.phrase),
-      result.thoughtTokens.mean.toFixed(1),
-    ];
-  });
-  const table = formatTable(['setting', ...shown.map((each) => `@${each}`), 'maj', 'ended', 'tokens'], rows);
-  const more =
-    shown.length < drawn.length ? `; of ${drawn.length} k asked for ${shown.length} are shown, --json has all` : '';
-  const noisy = results.some(({ setting }) => setting.endsWith('-sample') && !setting.startsWith('hard'));
-  const sigma = noisy ? `\nsoft-sample and fuzzy-sample at noise σ = ${noise.factor} rms of the embedding` : '';
-  const half = percent(binomialStandardError(Math.round(n / 2), n));
-  const most = Math.max(...drawn);
-  const voters = most === 1 ? 'one sample' : `${most} samples`;
-  const legend =
-    `pass@k in %, ${n} questions (standard error <= ${half}); maj: the majority of ${voters} is ` +
-    `right, %; ended: thoughts that ended by themselves, %; tokens: mean length of a thought; 95 % intervals: --json${more}`;
-  return `${table}\n${wrap(legend)}${sigma}`;
-}
 
 function parseSettings(text: string) {
   return text === 'all' ? [...settingNames] : listOf(settingNames)(text);
