@@ -1,6 +1,6 @@
 // Which tables a report has: the paper's eight from our runs, the same of other sets, and what the paper does not print.
 import { wilsonInterval } from '@soft-tokens/metrics';
-import type { Mode, SettingName } from '@soft-tokens/samplers';
+import { type Mode, paperTemperatures, type SettingName } from '@soft-tokens/samplers';
 import type { Collection } from './collect.js';
 import {
   choiceProtocolOf,
@@ -15,6 +15,7 @@ import {
   setId,
   setName,
   setsOf,
+  type Variant,
   variantText,
 } from './groups.js';
 import {
@@ -231,8 +232,7 @@ const ablations: Record<number, Ablation> = {
     title: 'Where the noise enters in training',
     rank: placementRank,
     text: ({ placement = 'embedding' }) => `noise on ${placementText(placement)}`,
-    // Top-k placements have a temperature of their own in the paper.
-    rest: ({ variant }) => [variant.factor],
+    rest: ({ variant, subject }) => [variant.factor, usualTemperature(variant, subject as Mode)],
     value: ({ variant }) => variant.placement,
   },
   8: {
@@ -243,6 +243,10 @@ const ablations: Record<number, Ablation> = {
     value: ({ variant }) => variant.temperature,
   },
 };
+
+/** τ, but that of top-k placements, which is 1 in the paper and goes with them, as that of all others. */
+const usualTemperature = ({ placement, temperature }: Variant, mode: Mode) =>
+  placement?.startsWith('topk') && temperature === 1 ? paperTemperatures[mode] : temperature;
 
 /** The words of an ablation, and what its values are sorted by. */
 export const ablationText = (number: number): Pick<Ablation, 'title' | 'rank' | 'text'> => ablations[number]!;

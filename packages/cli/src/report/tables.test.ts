@@ -166,6 +166,25 @@ test('an ablation of another model has a table of its own, and placements keep t
   ]);
 });
 
+test('placements are compared at one temperature, but for that of the top-k logits', async () => {
+  const hidden = { factor: 0.33, scale: 'entry' as const, placement: 'hidden' as const };
+  const topK = { factor: 0.33, scale: 'entry' as const, placement: 'topk' as const, k: 5 };
+  const collection = await collect(
+    { modes: ['fuzzy'] },
+    { modes: ['fuzzy'], temperature: { fuzzy: 0.1 } },
+    { modes: ['fuzzy'], noise: hidden },
+    { modes: ['soft'] },
+    { modes: ['soft'], temperature: { soft: 1 }, noise: topK },
+  );
+  const rows = tableOf(collection, 'table-7-arithmetic').rows.filter(({ subject }) => subject !== 'base');
+  expect(rows.map(({ subject, detail }) => [subject, detail])).toEqual([
+    ['fuzzy', 'noise on embedding'],
+    ['soft', 'noise on embedding'],
+    ['fuzzy', 'noise on final hidden states'],
+    ['soft', 'noise on top-5 logits, τ 1'],
+  ]);
+});
+
 test('choice sets: the higher accuracy and the lower likelihood are best, with an interval of the accuracy', async () => {
   const collection = await collect({ outOfDomain: { long: { kind: 'arithmetic', questions: 50 } } });
   const table = tableOf(collection, 'table-2-long');
