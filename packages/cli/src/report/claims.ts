@@ -1,7 +1,21 @@
 // The paper's claims, put to the runs of a report: a difference each, with its interval over seeds, and a verdict.
 import { type Interval, meanInterval } from '@soft-tokens/metrics';
-import { type Mode, paperTemperatures, type SettingName } from '@soft-tokens/samplers';
-import type { ModelRecord, Results } from './records.js';
+import { paperTemperatures, type SettingName } from '@soft-tokens/samplers';
+import {
+  bySeed,
+  choiceProtocolOf,
+  type Entry,
+  type Group,
+  groupBy,
+  ownSetOf,
+  protocolOf,
+  recipeOf,
+  setId,
+  setName,
+  testedOn,
+  variantText,
+} from './groups.js';
+import { ablationFamilies, ablationText, settingOf } from './paperTables.js';
 
 /** What a claim says of a difference: that it is above 0, not below it, below 0, or none. */
 type Expected = 'above' | 'notBelow' | 'below' | 'none';
@@ -16,6 +30,8 @@ export type Verdict = 'held' | 'contradicted' | 'undecided';
 export interface Evidence {
   /** Model, training set and test set. */
   where: string;
+  /** How both sides were tested. */
+  tested: string;
   /** What is compared. */
   what: string;
   unit: 'points' | 'nats';
@@ -31,316 +47,291 @@ export interface Claim {
   evidence: Evidence[];
 }
 
-/** The difference in points that a claim of none allows: what the paper's own seeds differ by. */
-const MARGIN = 3;
+/** The difference that a claim of none allows: what the paper's own seeds differ by, and its Llamas in table 2. */
+const MARGINS = { points: 3, nats: 0.1 } as const;
 
 /** The loudest noise that the paper finds training robust to; its next one, 3, is not. Source: its table 6. */
 const ROBUST_NOISE = 1;
 
 /**
- * Puts the paper's claims to runs: differences between models trained and tested alike but for what the claim is about,
- * a value each seed, with Student's 95 % interval. Runs of one seed give no interval, and leave a claim undecided.
+ * Puts the paper's claims to groups of runs: differences between models trained and tested alike but for what the claim is
+ * about, a value each seed, with Student's 95 % interval. One seed gives no interval, and leaves a claim undecided.
  *
  * Source: Butt et al. 2025, arXiv:2509.19170, sec. 5 and app. F.
  */
-export function claimsOf(runs: readonly Results[]): Claim[] {
+export function claimsOf(groups: readonly Group[]): Claim[] {
   const claims: Claim[] = [
     {
       claim: 'Soft and fuzzy training match hard training at pass@1',
       source: 'table 1',
-      evidence: betweenModes(runs, 'hard-greedy', () => 1, 'none'),
+      evidence: acrossSets(
+        groups,
+        againstHard(groups, 'hard-greedy', () => 1, 'none'),
+      ),
     },
     {
       claim: 'Soft and fuzzy training are ahead at pass@32',
       source: 'table 1',
-      evidence: betweenModes(runs, 'hard-sample', largestK, 'above'),
+      evidence: acrossSets(groups, againstHard(groups, 'hard-sample', largestK, 'above')),
     },
     {
       claim: 'Hard inference is best, however the model was trained',
       source: 'tables 3 to 5',
-      evidence: betweenInferences(runs),
+      evidence: acrossSets(groups, betweenInferences),
     },
     {
-      claim: 'Likelihood out of domain: soft and fuzzy training raise the loss less than hard training',
+      claim: 'On sets that it was not trained for, hard training loses and soft and fuzzy training keep',
+      source: 'table 1, GSM8K to MATH-500',
+      evidence: acrossSets(groups, onOtherSets),
+    },
+    {
+      claim: 'Likelihood out of domain: lost by hard training, kept by soft and fuzzy',
       source: 'table 2',
-      evidence: likelihoods(runs),
+      evidence: likelihoods(groups),
     },
     {
-      claim: 'Entropy of sampled hard thoughts: lowered by hard training, kept by soft and fuzzy',
+      claim: 'Entropy of sampled hard thoughts: lowered by hard training, higher after soft and fuzzy',
       source: 'figure 4',
-      evidence: entropies(runs),
+      evidence: acrossSets(groups, entropies(groups)),
     },
-    { claim: 'Training is robust to noise up to 1, and not to 3', source: 'table 6', evidence: noises(runs) },
-    { claim: 'Fuzzy training is robust to its temperature', source: 'table 8', evidence: temperatures(runs) },
-    { claim: 'Noise on the embedding is best', source: 'table 7', evidence: placements(runs) },
+    { claim: 'Training is robust to noise up to 1, and not to 3', source: 'table 6', evidence: noises(groups) },
+    { claim: 'Fuzzy training is robust to its temperature', source: 'table 8', evidence: temperatures(groups) },
+    { claim: 'Noise on the embedding is best', source: 'table 7', evidence: placements(groups) },
   ];
   return claims.filter(({ evidence }) => evidence.length > 0);
 }
 
-/** A trained model in its run. */
-interface Trained {
-  run: Results;
-  mode: Mode;
-  result: ModelRecord;
+/** A number of a model that was tested, if it has it. */
+type Measure = (entry: Entry) => number | undefined;
+
+/** What is compared on one set. */
+interface Comparison extends Pick<Evidence, 'what' | 'unit'> {
+  group: Group;
+  set: string;
+  expected: Expected;
+  /** The difference of one seed. */
+  difference: Measure;
 }
 
-const trainedIn = (runs: readonly Results[]): Trained[] =>
-  runs.flatMap((run) =>
-    run.models.flatMap((result) => (result.subject === 'base' ? [] : [{ run, mode: result.subject, result }])),
-  );
-
-/** Runs that are alike but for their seeds and modes. */
-function groupsOf<T>(items: readonly T[], key: (item: T) => unknown): T[][] {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const name = JSON.stringify(key(item));
-    groups.set(name, [...(groups.get(name) ?? []), item]);
-  }
-  return [...groups.values()];
-}
-
-/** What runs that can be compared at all have in common. */
-const protocol = ({ model, trainedOn, evaluation, training, models }: Results) => ({
-  model,
-  trainedOn,
-  evaluation,
-  steps: training[0]?.steps,
-  sets: models[0]?.sets.map(({ set, questions }) => ({ set, questions })),
-});
-
-const alike = (run: Results) => ({ ...protocol(run), trainedWith: run.trainedWith });
-
-/** pass@k in points. */
-function passAt({ sets }: ModelRecord, set: string, setting: SettingName, k: number): number | undefined {
-  const found = sets.find((result) => result.set === set)?.settings.find((result) => result.setting === setting);
-  const value = found?.passAtK.find((point) => point.k === k)?.value;
-  return value === undefined ? undefined : 100 * value;
-}
-
-const largestK = ({ evaluation }: Results) => Math.max(...(evaluation?.k ?? [1]));
-const testSets = (runs: readonly Results[]) => [
-  ...new Set(runs.flatMap(({ models }) => models[0]?.sets.map(({ set }) => set) ?? [])),
-];
-
-/** A difference for each seed that has both sides. */
-function evidenceOf(
-  what: string,
-  where: string,
-  unit: Evidence['unit'],
-  expected: Expected,
-  pairs: readonly (readonly [number | undefined, number | undefined])[],
-): Evidence[] {
-  const differences = pairs.flatMap(([a, b]) => (a === undefined || b === undefined ? [] : [a - b]));
-  if (differences.length === 0) return [];
-  const difference = meanInterval(differences);
-  return [{ what, where, unit, difference, verdict: verdictOf(difference, expected) }];
+/** A difference for each seed that has both sides, of each way of testing by itself. */
+function evidenceOf(comparison: Comparison, protocol: (entry: Entry) => string | undefined): Evidence[] {
+  const { group, set, what, unit, expected, difference } = comparison;
+  const tested = group.entries.filter((entry) => protocol(entry) !== undefined);
+  return [...groupBy(tested, (entry) => protocol(entry)!)].flatMap(([text, entries]) => {
+    const values = bySeed(entries).flatMap((entry) => difference(entry) ?? []);
+    if (values.length === 0) return [];
+    const interval = meanInterval(values);
+    const where = `${group.model}, trained on ${setName(group.trainedOn!)}, tested on ${setName(set)}`;
+    return [{ where, tested: text, what, unit, difference: interval, verdict: verdictOf(interval, expected, unit) }];
+  });
 }
 
 /** What an interval says of a claim. NaN, of a single seed, decides nothing. */
-export function verdictOf({ low, high }: Pick<Interval, 'low' | 'high'>, expected: Expected): Verdict {
-  const holds = { above: low > 0, notBelow: low >= 0, below: high < 0, none: low >= -MARGIN && high <= MARGIN };
-  const fails = { above: high < 0, notBelow: high < 0, below: low > 0, none: low > MARGIN || high < -MARGIN };
+export function verdictOf(
+  { low, high }: Pick<Interval, 'low' | 'high'>,
+  expected: Expected,
+  unit: Evidence['unit'] = 'points',
+): Verdict {
+  const margin = MARGINS[unit];
+  const holds = { above: low > 0, notBelow: low >= 0, below: high < 0, none: low >= -margin && high <= margin };
+  const fails = { above: high < 0, notBelow: high < 0, below: low > 0, none: low > margin || high < -margin };
   if (holds[expected]) return 'held';
   return fails[expected] ? 'contradicted' : 'undecided';
 }
 
-const whereOf = ({ model, trainedOn }: Results, set?: string) =>
-  `${model}, trained on ${trainedOn}${set === undefined ? '' : `, tested on ${set}`}`;
+const trained = (groups: readonly Group[]) => groups.filter(({ subject }) => subject !== 'base');
 
-function betweenModes(
-  runs: readonly Results[],
-  setting: SettingName,
-  k: (run: Results) => number,
-  expected: Expected,
+/** Evidence of every trained group on every set of problems that it was tested on. */
+function acrossSets(
+  groups: readonly Group[],
+  compare: (group: Group, set: string, name: string) => Omit<Comparison, 'group' | 'set'>[],
 ): Evidence[] {
-  return groupsOf(runs, alike).flatMap((group) =>
-    testSets(group).flatMap((set) =>
-      (['fuzzy', 'soft'] as const).flatMap((mode) => {
-        const value = (seed: number, of: Mode) => {
-          const found = trainedIn(group).find(({ run, mode: each }) => run.seed === seed && each === of);
-          return found && passAt(found.result, set, setting, k(found.run));
-        };
-        const seeds = [...new Set(group.map(({ seed }) => seed))];
-        const what = `${mode} - hard training, ${setting} pass@${k(group[0]!)}`;
-        return evidenceOf(
-          what,
-          whereOf(group[0]!, set),
-          'points',
-          expected,
-          seeds.map((seed) => [value(seed, mode), value(seed, 'hard')]),
-        );
-      }),
-    ),
-  );
-}
-
-function betweenInferences(runs: readonly Results[]): Evidence[] {
-  const perModel = groupsOf(trainedIn(runs), ({ run, mode }) => ({ ...alike(run), mode }));
-  return perModel.flatMap((group) =>
-    testSets(group.map(({ run }) => run)).flatMap((set) =>
-      (['fuzzy', 'soft'] as const).flatMap((inference) =>
-        evidenceOf(
-          `hard - ${inference} inference, greedy, after ${group[0]!.mode} training`,
-          whereOf(group[0]!.run, set),
-          'points',
-          'notBelow',
-          group.map(({ result }) => [
-            passAt(result, set, 'hard-greedy', 1),
-            passAt(result, set, `${inference}-greedy`, 1),
-          ]),
-        ),
-      ),
-    ),
-  );
-}
-
-function likelihoods(runs: readonly Results[]): Evidence[] {
-  const nll = (result: ModelRecord | undefined, set: string) =>
-    result?.outOfDomain.find((found) => found.set === set)?.nll ?? undefined;
-  return groupsOf(runs, alike).flatMap((group) => {
-    const sets = [...new Set(group.flatMap(({ models }) => models[0]?.outOfDomain.map(({ set }) => set) ?? []))];
-    const of = ({ models }: Results, subject: ModelRecord['subject']) =>
-      models.find((result) => result.subject === subject);
-    return sets.flatMap((set) =>
-      (['fuzzy', 'soft'] as const).flatMap((mode) =>
-        evidenceOf(
-          `${mode} - hard training, loss a token`,
-          whereOf(group[0]!, set),
-          'nats',
-          'below',
-          group.map((run) => [nll(of(run, mode), set), nll(of(run, 'hard'), set)]),
-        ),
+  return trained(groups).flatMap((group) => {
+    const detail = variantText(group, groups);
+    const name = `${group.subject} training${detail === '' ? '' : ` (${detail})`}`;
+    return testedOn(group, 'sets').flatMap((set) =>
+      compare(group, set, name).flatMap((comparison) =>
+        evidenceOf({ ...comparison, group, set }, (entry) => protocolOf(entry, set)),
       ),
     );
   });
+}
+
+/** The number of one model minus that of another, which the first finds. */
+const minus =
+  (value: Measure, other: (entry: Entry) => Entry | undefined): Measure =>
+  (entry) => {
+    const second = other(entry);
+    const [a, b] = [value(entry), second && value(second)];
+    return a === undefined || b === undefined ? undefined : a - b;
+  };
+
+/** The base model as the run of an entry tested it. */
+function baseOf({ run }: Entry): Entry | undefined {
+  const record = run.results?.models.find(({ subject }) => subject === 'base');
+  return record && { run, subject: 'base', record, seed: run.seed };
+}
+
+/** The hard model of an entry's recipe and seed that was tested as the entry was, whichever run has it. */
+function hardOf(groups: readonly Group[], protocol: (entry: Entry) => string | undefined) {
+  const all = groups.filter(({ subject }) => subject === 'hard').flatMap(({ entries }) => entries);
+  const keyOf = (entry: Entry) =>
+    JSON.stringify([entry.run.model, entry.run.trainedOn, entry.seed, recipeOf(entry.run.config), protocol(entry)]);
+  // Where runs repeat each other, the first counts.
+  const found = new Map(all.toReversed().map((entry) => [keyOf(entry), entry]));
+  return (entry: Entry) => found.get(keyOf(entry));
+}
+
+/** pass@k in points. */
+const passAt =
+  (set: string, setting: SettingName, k: number | ((entry: Entry) => number)): Measure =>
+  (entry) => {
+    const wanted = typeof k === 'number' ? k : k(entry);
+    const value = settingOf(entry, set, setting)?.passAtK.find((point) => point.k === wanted)?.value;
+    return value === undefined ? undefined : 100 * value;
+  };
+
+const largestK = ({ run }: Entry) => Math.max(...(run.results?.evaluation?.k ?? [1]));
+
+/** The k of a group, in words. */
+const textOf = (k: (entry: Entry) => number, { entries }: Group) =>
+  [...new Set(entries.filter(({ record }) => record).map(k))].join(' or ');
+
+const settingText = (setting: SettingName) => setting.replace('-', ' ');
+
+const againstHard =
+  (groups: readonly Group[], setting: SettingName, k: (entry: Entry) => number, expected: Expected) =>
+  (group: Group, set: string, name: string): Omit<Comparison, 'group' | 'set'>[] => {
+    if (group.subject === 'hard') return [];
+    const hard = hardOf(groups, (entry) => protocolOf(entry, set));
+    const what = `${name} − hard training, ${settingText(setting)} pass@${textOf(k, group)}`;
+    return [{ what, unit: 'points', expected, difference: minus(passAt(set, setting, k), hard) }];
+  };
+
+function betweenInferences(group: Group, set: string, name: string): Omit<Comparison, 'group' | 'set'>[] {
+  return (['fuzzy', 'soft'] as const).flatMap((kind) =>
+    (['greedy', 'sample'] as const).map((way) => {
+      const k = way === 'greedy' ? () => 1 : largestK;
+      const [hard, other] = [passAt(set, `hard-${way}`, k), passAt(set, `${kind}-${way}`, k)];
+      return {
+        what: `hard − ${kind} inference, ${way} pass@${textOf(k, group)}, after ${name}`,
+        unit: 'points',
+        expected: 'notBelow',
+        difference: (entry) => {
+          const [a, b] = [hard(entry), other(entry)];
+          return a === undefined || b === undefined ? undefined : a - b;
+        },
+      };
+    }),
+  );
+}
+
+function onOtherSets(group: Group, set: string, name: string): Omit<Comparison, 'group' | 'set'>[] {
+  const own = ownSetOf(group.trainedOn!);
+  if (set === own || !testedOn(group, 'sets').includes(own)) return [];
+  return [
+    {
+      what: `${name} − base, hard greedy pass@1`,
+      unit: 'points',
+      expected: group.subject === 'hard' ? 'below' : 'notBelow',
+      difference: minus(passAt(set, 'hard-greedy', 1), baseOf),
+    },
+  ];
+}
+
+function likelihoods(groups: readonly Group[]): Evidence[] {
+  return trained(groups).flatMap((group) =>
+    testedOn(group, 'outOfDomain').flatMap((set) => {
+      const protocol = (entry: Entry) => choiceProtocolOf(entry, set);
+      const nll: Measure = ({ run, record }) =>
+        record?.outOfDomain.find((each) => setId(run, each.set, 'outOfDomain') === set)?.nll ?? undefined;
+      const detail = variantText(group, groups);
+      const name = `${group.subject} training${detail === '' ? '' : ` (${detail})`}`;
+      const between = (other: string, expected: Expected, of: (entry: Entry) => Entry | undefined) =>
+        evidenceOf(
+          { group, set, what: `${name} − ${other}, NLL per token`, unit: 'nats', expected, difference: minus(nll, of) },
+          protocol,
+        );
+      return group.subject === 'hard'
+        ? between('base', 'above', baseOf)
+        : [...between('base', 'none', baseOf), ...between('hard training', 'below', hardOf(groups, protocol))];
+    }),
+  );
 }
 
 /** Mean entropy over all positions of hard thoughts that are sampled. */
-function entropyOf({ sets }: ModelRecord, set: string): number | undefined {
-  const settings = sets.find((result) => result.set === set)?.settings;
-  const entropy = settings?.find(({ setting }) => setting === 'hard-sample')?.entropy;
-  if (!entropy) return undefined;
-  const total = entropy.count.reduce((sum, n) => sum + n, 0);
-  return entropy.mean.reduce<number>((sum, mean, t) => sum + (mean ?? 0) * entropy.count[t]!, 0) / total;
-}
+const entropyOn =
+  (set: string): Measure =>
+  (entry) => {
+    const { mean = [], count = [] } = settingOf(entry, set, 'hard-sample')?.entropy ?? {};
+    const total = count.reduce((sum, n) => sum + n, 0);
+    if (total === 0) return undefined;
+    return mean.reduce<number>((sum, value, t) => sum + (value ?? 0) * count[t]!, 0) / total;
+  };
 
-function entropies(runs: readonly Results[]): Evidence[] {
-  return groupsOf(runs, alike).flatMap((group) =>
-    testSets(group).flatMap((set) => {
-      const of = ({ models }: Results, subject: ModelRecord['subject']) => {
-        const result = models.find((each) => each.subject === subject);
-        return result && entropyOf(result, set);
-      };
-      const between = (what: string, expected: Expected, a: ModelRecord['subject'], b: ModelRecord['subject']) =>
-        evidenceOf(
-          what,
-          whereOf(group[0]!, set),
-          'nats',
-          expected,
-          group.map((run) => [of(run, a), of(run, b)]),
-        );
-      return [
-        ...between('hard training - base', 'below', 'hard', 'base'),
-        ...between('fuzzy - hard training', 'above', 'fuzzy', 'hard'),
-        ...between('soft - hard training', 'above', 'soft', 'hard'),
-      ];
-    }),
-  );
-}
+const entropies =
+  (groups: readonly Group[]) =>
+  (group: Group, set: string, name: string): Omit<Comparison, 'group' | 'set'>[] => {
+    const hard = hardOf(groups, (entry) => protocolOf(entry, set));
+    const entropy = entropyOn(set);
+    return group.subject === 'hard'
+      ? [{ what: `${name} − base`, unit: 'nats', expected: 'below', difference: minus(entropy, baseOf) }]
+      : [{ what: `${name} − hard training`, unit: 'nats', expected: 'above', difference: minus(entropy, hard) }];
+  };
 
-/** Hard-greedy accuracy of models that differ in one thing of their training, pair by pair. */
-function variations<V>(
-  runs: readonly Results[],
-  {
-    value,
-    rest,
-    reference,
-    expected,
-    describe,
-  }: {
-    /** What differs. */
-    value: (trained: Trained) => V;
-    /** What must not. */
-    rest: (trained: Trained) => unknown;
-    /** The value that the others are compared with. */
-    reference: (values: readonly V[]) => V | undefined;
-    expected: (value: V) => Expected;
-    describe: (reference: V, value: V) => string;
-  },
+/** Hard-greedy accuracy of models that an ablation's table compares: that of a reference minus those of the others. */
+function variations(
+  groups: readonly Group[],
+  table: number,
+  isReference: (group: Group) => boolean,
+  expected: (group: Group) => Expected,
 ): Evidence[] {
-  return groupsOf(trainedIn(runs), rest).flatMap((group) => {
-    const values = [...new Map(group.map((each) => [JSON.stringify(value(each)), value(each)])).values()];
-    const first = reference(values);
-    if (first === undefined || values.length < 2) return [];
-    const of = (wanted: V) => group.filter((each) => JSON.stringify(value(each)) === JSON.stringify(wanted));
-    return testSets(group.map(({ run }) => run)).flatMap((set) =>
-      values
-        .filter((other) => other !== first)
-        .flatMap((other) =>
-          evidenceOf(
-            `${group[0]!.mode} training, ${describe(first, other)}`,
-            whereOf(group[0]!.run, set),
-            'points',
-            expected(other),
-            of(first).map(({ run: { seed }, result }) => [
-              passAt(result, set, 'hard-greedy', 1),
-              of(other).flatMap((each) =>
-                each.run.seed === seed ? (passAt(each.result, set, 'hard-greedy', 1) ?? []) : [],
-              )[0],
-            ]),
-          ),
-        ),
+  const { text } = ablationText(table);
+  return ablationFamilies(groups, table).flatMap((family) => {
+    const reference = family.find(isReference);
+    if (!reference) return [];
+    return testedOn(reference, 'sets').flatMap((set) =>
+      family
+        .filter((group) => group !== reference)
+        .flatMap((group) => {
+          const same = (a: Entry, b: Entry) => a.seed === b.seed && protocolOf(a, set) === protocolOf(b, set);
+          const other = (entry: Entry) => group.entries.find((each) => same(each, entry));
+          return evidenceOf(
+            {
+              group: reference,
+              set,
+              what: `${group.subject} training, ${text(reference.variant)} − ${text(group.variant)}`,
+              unit: 'points',
+              expected: expected(group),
+              difference: minus(passAt(set, 'hard-greedy', 1), other),
+            },
+            (entry) => protocolOf(entry, set),
+          );
+        }),
     );
   });
 }
 
-const noisy = (runs: readonly Results[]) =>
-  runs.map((run) => ({ ...run, models: run.models.filter(({ subject }) => subject !== 'hard') }));
+const noises = (groups: readonly Group[]) =>
+  variations(
+    groups,
+    6,
+    ({ variant }) => variant.factor === ROBUST_NOISE,
+    ({ variant }) => (variant.factor! > ROBUST_NOISE ? 'above' : 'none'),
+  );
 
-function noises(runs: readonly Results[]): Evidence[] {
-  return variations(noisy(runs), {
-    value: ({ run }) => run.trainedWith.noise.factor,
-    rest: (trained) => ({
-      ...protocol(trained.run),
-      mode: trained.mode,
-      placement: placementOf(trained.run),
-      temperature: temperatureOf(trained),
-    }),
-    reference: (values) => values.find((factor) => factor === ROBUST_NOISE),
-    expected: (factor) => (factor > ROBUST_NOISE ? 'above' : 'none'),
-    describe: (a, b) => `noise ${a} - noise ${b}`,
-  });
-}
+const temperatures = (groups: readonly Group[]) =>
+  variations(
+    groups.filter(({ subject }) => subject === 'fuzzy'),
+    8,
+    ({ variant }) => variant.temperature === paperTemperatures.fuzzy,
+    () => 'none',
+  );
 
-function temperatures(runs: readonly Results[]): Evidence[] {
-  return variations(noisy(runs), {
-    value: temperatureOf,
-    rest: ({ run, mode }) => ({ ...protocol(run), mode, noise: run.trainedWith.noise }),
-    reference: (values) => values.find((temperature) => temperature === paperTemperatures.fuzzy),
-    expected: () => 'none',
-    describe: (a, b) => `τ ${a} - τ ${b}`,
-  });
-}
-
-function placements(runs: readonly Results[]): Evidence[] {
-  return variations(noisy(runs), {
-    value: ({ run }) => placementOf(run),
-    // The noise on a few logits goes with a temperature of its own, as in the paper; fuzzy thoughts are swept over theirs.
-    rest: (trained) => ({
-      ...protocol(trained.run),
-      mode: trained.mode,
-      factor: trained.run.trainedWith.noise.factor,
-      temperature: trained.mode === 'fuzzy' ? temperatureOf(trained) : undefined,
-    }),
-    reference: (values) => values.find((placement) => placement === 'embedding'),
-    expected: () => 'above',
-    describe: (a, b) => `noise on the ${a} - on the ${b}`,
-  });
-}
-
-const temperatureOf = ({ run, mode }: Trained) => run.trainedWith.temperature[mode] ?? paperTemperatures[mode];
-
-function placementOf({ trainedWith: { noise } }: Results): string {
-  const { placement = 'embedding', k } = noise;
-  return placement === 'topk' ? `top-${k} logits` : placement;
-}
+const placements = (groups: readonly Group[]) =>
+  variations(
+    groups,
+    7,
+    ({ variant }) => variant.placement === 'embedding',
+    () => 'above',
+  );

@@ -22,6 +22,7 @@ import {
   listOf,
   mainGroups,
   meanOver,
+  ownSetOf,
   protocolOf,
   seedsText,
   setName,
@@ -389,7 +390,7 @@ const inferenceDash = (setting: SettingName) => (setting.endsWith('greedy') ? { 
 /** The test set of what a family was trained on: that of its name, of MATH and DeepScaleR MATH-500, or the first. */
 function homeSet({ trainedOn, groups }: Family, sets: readonly string[]): string | undefined {
   const tested = sets.filter((set) => isTested(groups, set));
-  const own = ['math', 'deepscaler'].includes(trainedOn) ? 'math500' : trainedOn;
+  const own = ownSetOf(trainedOn);
   return tested.includes(own) ? own : tested[0];
 }
 

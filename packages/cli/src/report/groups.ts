@@ -48,9 +48,11 @@ export interface Value {
   high?: number;
 }
 
-/** Keys that say where, how fast or how often, not what is trained; or that the variant or the protocol have. */
-const notOther =
-  /^(model|modes|seed|workers|engine|recompute|maxTokens|checkpointEvery|noise|temperature|evaluate|data\.(test|maxMalformed))(\.|$)/;
+/** Keys that say where, how fast or how often, not what is trained; or that the protocol has. */
+const notTraining =
+  /^(model|modes|seed|workers|engine|recompute|maxTokens|checkpointEvery|evaluate|data\.(test|maxMalformed))(\.|$)/;
+/** Keys that the variant has besides. */
+const ofVariant = /^(noise|temperature)\./;
 
 /** The models of all runs by what they are. Runs of the same seed are the same run: the first counts. */
 export function groupsOf(runs: readonly Run[]): Group[] {
@@ -78,12 +80,18 @@ function variantOf(config: Config, mode: Mode): Variant {
   const { optimizer, ...rest } = config as Config & { optimizer?: { learningRate?: unknown } };
   const rate = optimizer?.learningRate;
   const own = typeof rate === 'object' && rate !== null ? (rate as Record<string, unknown>)[mode] : rate;
-  const flat = Object.entries(flatten({ ...rest, optimizer: { ...optimizer, learningRate: own } }));
+  const recipe = recipeOf({ ...rest, optimizer: { ...optimizer, learningRate: own } });
   return {
     ...(mode !== 'hard' && { factor, placement: where }),
     temperature: config.temperature[mode] ?? paperTemperatures[mode],
-    other: Object.fromEntries(flat.filter(([key]) => !notOther.test(key)).sort(([a], [b]) => (a < b ? -1 : 1))),
+    other: Object.fromEntries(Object.entries(recipe).filter(([key]) => !ofVariant.test(key))),
   };
+}
+
+/** What a configuration says of the training of all its modes, dotted and sorted; the same of runs of several seeds. */
+export function recipeOf(config: object): Record<string, string> {
+  const entries = Object.entries(flatten(config)).filter(([key]) => !notTraining.test(key));
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Nested keys as dotted ones; of a path its last part, since folders lie anywhere. */
@@ -169,6 +177,15 @@ export function setId(run: Run, name: string, kind: 'sets' | 'outOfDomain' = 'se
   const alike = Object.values(sectionsOf(run, kind)).filter((section) => section.kind === of);
   return alike.length > 1 ? name : of;
 }
+
+/** The test set of what a model was trained on: that of its name, of MATH and DeepScaleR MATH-500. */
+export const ownSetOf = (trainedOn: string): string =>
+  ['math', 'deepscaler'].includes(trainedOn) ? 'math500' : trainedOn;
+
+/** The sets that any run of a group was tested on, by what they are. */
+export const testedOn = ({ entries }: Group, kind: 'sets' | 'outOfDomain'): string[] => [
+  ...new Set(entries.flatMap(({ run, record }) => record?.[kind].map(({ set }) => setId(run, set, kind)) ?? [])),
+];
 
 type Section = Record<string, unknown>;
 

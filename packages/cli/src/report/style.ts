@@ -37,6 +37,7 @@ th, td { padding: .32rem .55rem; text-align: right; vertical-align: top; white-s
 thead th { font-weight: 600; vertical-align: bottom; border-bottom: 1px solid var(--line); }
 thead th[colspan] { text-align: left; padding-left: 1.1rem; border-bottom: 0; }
 th.row, .runs th, .runs td { text-align: left; }
+.runs .number { text-align: right; }
 tbody th { font-weight: 400; text-align: left; }
 th.row { position: sticky; left: 0; background: var(--page); z-index: 1; }
 tr.model th { padding-top: .8rem; font-weight: 600; }

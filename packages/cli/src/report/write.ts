@@ -22,7 +22,7 @@ export function reportOf(collection: Collection): Report {
     tables: reportTables(collection, groups),
     training: trainingTable(groups),
     ...furtherTables(collection, groups),
-    claims: claimsOf(collection.runs.flatMap(({ results }) => results ?? [])),
+    claims: claimsOf(groups),
     figures: reportFigures(collection, groups),
     thoughts: sampleThoughts(collection.runs),
   };
