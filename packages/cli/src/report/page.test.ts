@@ -177,12 +177,17 @@ test('Markdown has the tables and what was left out', () => {
 test('CSV has a number of every table a line, with those of the paper', () => {
   const [head, ...lines] = reportCsv(report).trim().split('\n');
   const columns = head!.split(',');
-  // Lines without quotes suffice here: the table of the six settings has them in its details alone.
-  const rows = lines.map((line) => line.split(',')).filter((cells) => cells.length === columns.length);
+  const rows = lines.map((line) =>
+    [...line.matchAll(/(?:"((?:[^"]|"")*)"|([^",]*))(?:,|$)/g)]
+      .slice(0, columns.length)
+      .map(([, quoted, bare]) => quoted?.replaceAll('""', '"') ?? bare!),
+  );
+  expect(new Set(rows.map(({ length }) => length))).toEqual(new Set([columns.length]));
   const find = (...values: string[]) => rows.find((cells) => values.every((value) => cells.includes(value)))!;
   const row = find('table-3', 'Llama-3.2-3B-Instruct', 'soft', 'gsm8k', 'gsm8k/hard-sample@32');
   const cell = (name: string) => row[columns.indexOf(name)];
   expect([cell('n'), cell('paper'), cell('paper_sd'), cell('unit')]).toEqual(['2', '97.9', '0.3', '%']);
+  expect(cell('tested')).toMatch(/^\d+ questions.*, 32 samples, /);
   const [mean, low, high] = ['mean', 'low', 'high'].map((name) => Number(cell(name)));
   expect(low! <= mean! && mean! <= high!).toBe(true);
   expect(find('table-3', 'Qwen2.5-3B-Instruct', 'base', 'gsm8k/hard-greedy@1')[columns.indexOf('mean')]).toBe('');

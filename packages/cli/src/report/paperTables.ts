@@ -28,7 +28,7 @@ import {
   paperTables,
 } from './paperNumbers.js';
 import type { SettingRecord } from './records.js';
-import { type Column, isRowOf, type Table, type TableSpec, tableOf } from './tables.js';
+import { type Column, isRowOf, type Row, type Table, type TableSpec, tableOf } from './tables.js';
 
 /** The paper's order of thoughts at inference. */
 export const kinds: readonly Mode[] = ['hard', 'fuzzy', 'soft'];
@@ -408,7 +408,7 @@ function lengthTable(groups: readonly Group[], set: string): Table {
         column('answer', 'cut off', '%', (record) => record.answerEnd.cap, setting),
       ],
       groups,
-      protocol: (entry) => (settingOf(entry, set, setting) ? protocolOf(entry, set) : undefined),
+      protocol: (entry) => protocolOf(entry, set),
       detail: (group) =>
         [setting.replace('-', ' '), variantText(group, groups)].filter((part) => part !== '').join(', '),
       notes: [
@@ -417,15 +417,8 @@ function lengthTable(groups: readonly Group[], set: string): Table {
       ],
     }),
   );
-  // One row after another of the same model, whatever the setting.
-  const rows = tables.flatMap((table) => table.rows);
-  const keyOf = (row: (typeof rows)[number]) => JSON.stringify([row.model, row.trainedOn, row.subject]);
-  const first = tables.find((table) => table.rows.length > 0) ?? tables[0]!;
-  const order = [
-    ...groupBy(
-      tables.flatMap((table) => table.rows),
-      keyOf,
-    ).values(),
-  ].flat();
-  return { ...first, rows: order, ours: order.length > 0 };
+  // One row after another of the same model, whatever the setting; none of a setting that it was not tested in.
+  const rows = tables.flatMap((table) => table.rows.filter(({ cells }) => Object.keys(cells).length > 0));
+  const keyOf = (row: Row) => JSON.stringify([row.model, row.trainedOn, row.subject]);
+  return { ...tables[0]!, rows: [...groupBy(rows, keyOf).values()].flat(), ours: rows.length > 0 };
 }

@@ -116,6 +116,13 @@ test('runs that were tested in another way are rows of their own, marked and exp
   }
 });
 
+test("the paper's own rows have no letter of a protocol", async () => {
+  const { rows } = tableOf(await collect(llama, { ...llama, samples: 8 }), 'table-3');
+  const theirs = rows.filter(({ seeds: own }) => own.length === 0);
+  expect(new Set(theirs.map(({ protocol, tested }) => `${protocol}${tested}`))).toEqual(new Set(['']));
+  expect(new Set(rows.map(({ protocol }) => protocol))).toEqual(new Set(['', 'a', 'b']));
+});
+
 test('runs that differ in anything but the seed are not averaged, and say in what', async () => {
   const collection = await collect({ learningRate: 1e-4 }, { learningRate: 3e-4 });
   const rows = tableOf(collection, 'table-3-arithmetic').rows.filter(({ subject }) => subject === 'hard');

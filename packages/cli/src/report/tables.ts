@@ -45,8 +45,10 @@ export interface Row {
   subject: SubjectName;
   /** What else tells the row from others: noise, τ, setting. */
   detail: string;
-  /** Which of the table's protocols, where it has several. */
+  /** Which of the table's protocols, where it has several: the letter of its note. */
   protocol: string;
+  /** The protocol in words; none of a row that is the paper's alone. */
+  tested: string;
   /** The seeds of our runs; none of a row that is the paper's alone. */
   seeds: readonly number[];
   cells: Readonly<Record<string, Cell>>;
@@ -102,8 +104,7 @@ interface Draft {
 export function tableOf(spec: TableSpec): Table {
   const described = spec.groups.flatMap(({ entries }) => entries.flatMap((entry) => spec.protocol(entry) || []));
   const protocols = [...new Set(described)];
-  const letter = (text: string) =>
-    protocols.length > 1 ? String.fromCharCode(97 + (protocols.indexOf(text) % 26)) : '';
+  const letter = (text: string) => (protocols.length > 1 ? letterOf(protocols.indexOf(text)) : '');
   const drafts = draftsOf(spec);
   const rows = drafts.map((draft): Row => {
     const { model, trainedOn, subject, detail, entries, paper } = draft;
@@ -122,6 +123,7 @@ export function tableOf(spec: TableSpec): Table {
       subject,
       detail,
       protocol: letter(draft.protocol),
+      tested: draft.protocol,
       seeds,
       cells: Object.fromEntries(cells),
     };
@@ -136,6 +138,13 @@ export function tableOf(spec: TableSpec): Table {
     notes: [...testedText(protocols, letter), ...(spec.notes ?? [])],
     ours: drafts.some(({ entries }) => entries.length > 0),
   };
+}
+
+/** a to z, then a2 to z2 and so on; none of a row that was not tested. */
+function letterOf(index: number): string {
+  if (index < 0) return '';
+  const round = Math.floor(index / 26);
+  return `${String.fromCharCode(97 + (index % 26))}${round === 0 ? '' : round + 1}`;
 }
 
 function testedText(protocols: readonly string[], letter: (text: string) => string): string[] {
