@@ -161,6 +161,15 @@ const rangeText = (counts: readonly number[]) => {
   const [low, high] = [Math.min(...counts), Math.max(...counts)];
   return low === high ? seedsText(low) : `${low} to ${high} seeds`;
 };
+
+/** The seeds of the lines of a figure; the base model, which no training seed changes, often has fewer. */
+function seedsOf(drawn: readonly (readonly Entry[])[]): string {
+  const counts = (base: boolean) =>
+    drawn.flatMap((entries) => ((entries[0]?.subject === 'base') === base ? [entries.length] : []));
+  const texts = [counts(true), counts(false)].flatMap((own) => (own.length > 0 ? [rangeText(own)] : []));
+  return new Set(texts).size > 1 ? `${texts[0]} of the base model, ${texts[1]} of each trained one` : texts[0]!;
+}
+
 const capital = (text: string) => `${text[0]!.toUpperCase()}${text.slice(1)}`;
 
 type Step = Extract<Metrics, { type: 'step' }>;
@@ -279,7 +288,9 @@ function trainingCaption(groups: readonly Group[]): string {
       logOf(entry, mode).flatMap((record) => (record.type === 'validation' ? [record.questions] : [])),
     ),
   );
-  const seeds = groups.map((group) => bySeed(group.entries).length);
+  const seeds = groups
+    .map(({ entries: own, subject }) => bySeed(own).filter((entry) => logOf(entry, subject).length > 0).length)
+    .filter((count) => count > 0);
   const several = Math.max(...seeds) > 1;
   const going = [...new Set(entries.filter(({ entry }) => !entry.run.results).map(({ entry }) => entry.run.name))];
   return [
@@ -376,11 +387,11 @@ function passAtKCaption({ groups }: Family, sets: readonly string[]): string {
     if (used.length === 0 || protocol === undefined) return [];
     const others = new Set(groups.flatMap(({ entries }) => entries.flatMap((entry) => protocolOf(entry, set) ?? [])));
     const rest = others.size > 1 ? ' (other protocols are in the tables alone)' : '';
-    return [`${setName(set)}: ${protocol}, ${rangeText(used.map(({ length }) => length))}${rest}.`];
+    return [`${setName(set)}: ${protocol}, ${seedsOf(used)}${rest}.`];
   });
   return (
     'The chance that at least one of k samples is right, estimated without bias; bands: 95 % bootstrap interval over ' +
-    `questions. ${texts.join(' ')}`
+    `questions, of several seeds the mean of their bounds. ${texts.join(' ')}`
   );
 }
 
@@ -444,7 +455,7 @@ function entropyFigure(family: Family, set: string, sets: readonly string[]): Fi
       caption:
         'Mean entropy of the next-token distribution at temperature 1, over the first few thoughts of each question, at ' +
         `most ${Math.max(...thoughts)} a curve; a curve ends where fewer than ${LEAST_THOUGHTS} of them reach. ${commonProtocol(family.groups, set)}, ` +
-        `${rangeText(seeds)}${Math.max(...seeds) > 1 ? ', each further one fainter' : ''}.`,
+        `${seedsOf(drawn.map(({ entries }) => entries))}${Math.max(...seeds) > 1 ? ', each further one fainter' : ''}.`,
       legend: used.map((setting) => ({
         name: settingText(setting),
         color: setting.split('-')[0] as ColorName,

@@ -56,7 +56,9 @@ export function tableHtml(table: Table, { fold = !table.ours } = {}): string {
 
 function grid({ columns, rows, title }: Table): string {
   const groups = [...groupBy(columns, ({ group }) => group)];
-  const over = groups.map(([name, own]) => `<th colspan="${own.length}" scope="colgroup">${escapeHtml(name)}</th>`);
+  const over = groups.map(
+    ([name, own]) => `<th colspan="${own.length}" scope="colgroup"><span>${escapeHtml(name)}</span></th>`,
+  );
   const heads = columns.map(({ label, unit, group }, i) => {
     const first = columns[i - 1]?.group === group ? '' : ' class="first"';
     return `<th scope="col"${first}>${escapeHtml(label)}<small>${escapeHtml(unit)}</small></th>`;

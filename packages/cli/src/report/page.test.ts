@@ -147,7 +147,9 @@ test('thoughts can be read without pointing at them, and the base is there once'
   const { steps } = report.thoughts.shown[0]!.thought;
   expect(first!.querySelectorAll('.strip span')).toHaveLength(steps.length);
   expect(first!.querySelectorAll('table.steps tbody tr')).toHaveLength(steps.length);
-  expect(first!.querySelector('.strip span')!.getAttribute('title')).toMatch(/^entropy \d\.\d\d nats: .+ \d+\.\d %, /);
+  expect(first!.querySelector('.strip span')!.getAttribute('title')).toMatch(
+    /^entropy \d\.\d\d nats: “.+” \d+\.\d %, /,
+  );
   expect([0, 0.05, 0.06, 0.5, 0.51, 3, 9].map(shadeOf)).toEqual([0, 0, 1, 1, 2, 6, 7]);
 });
 

@@ -68,7 +68,7 @@ ${shown.map(([id, title, content]) => section(id, title, content)).join('\n')}
 
 const TABLE_NOTE =
   '<p>Ours, with the standard deviation over seeds where there are several; under it, fainter, the number that the paper published. ' +
-  '<span class="none">–</span> not run. <b>*</b> our best pass@1 and pass@k of a model, and our best of each choice set. Point at a number for its 95 % interval.</p>';
+  '<span class="none">–</span> not run. <b>*</b> our best pass@1 and pass@k of a model, and our best of each choice set. Point at a number for its 95 % interval, or see report.csv.</p>';
 
 const tablesHtml = (tables: readonly Table[]) => tables.map((table) => tableHtml(table)).join('\n');
 const all = (figures: readonly Figure[]) => figures.map(figureHtml).join('\n');
@@ -106,7 +106,7 @@ function runsSection({ runs, leftOut }: Collection): string {
   });
   const table =
     '<div class="scroll" tabindex="0" role="region" aria-label="Runs"><table class="runs"><thead><tr>' +
-    `${['run', 'model', 'trained on', 'modes', 'seed', ''].map((head) => `<th scope="col">${head}</th>`).join('')}</tr></thead>` +
+    `${['run', 'model', 'trained on', 'modes', 'seed', 'state'].map((head) => `<th scope="col">${head}</th>`).join('')}</tr></thead>` +
     `<tbody>${rows.join('')}</tbody></table></div>`;
   const missing = leftOut.map(({ name, why }) => `<li>${escapeHtml(`${name}: ${why}`)}</li>`);
   const left = missing.length === 0 ? '' : `<h3>Left out of the tables</h3><ul>${missing.join('')}</ul>`;

@@ -35,7 +35,8 @@ pre { margin: 0 0 1.25rem; padding: .9rem 1.1rem; overflow-x: auto; background: 
 table { border-collapse: collapse; font-size: .86rem; line-height: 1.35; font-variant-numeric: tabular-nums; min-width: 100%; }
 th, td { padding: .32rem .55rem; text-align: right; vertical-align: top; white-space: nowrap; }
 thead th { font-weight: 600; vertical-align: bottom; border-bottom: 1px solid var(--line); }
-thead th[colspan] { text-align: left; padding-left: 1.1rem; border-bottom: 0; }
+thead th[colspan] { text-align: center; padding-left: 1.1rem; padding-bottom: 0; border-bottom: 0; }
+thead th[colspan] span { display: block; padding-bottom: .25rem; border-bottom: 1px solid var(--line); }
 th.row, .runs th, .runs td { text-align: left; }
 .runs .number { text-align: right; }
 tbody th { font-weight: 400; text-align: left; }
@@ -51,7 +52,7 @@ td .paper { display: block; }
 .tag { padding: .05rem .45rem; border: 1px solid var(--line); border-radius: 99px; font-size: .75rem; font-weight: 400; color: var(--faint); }
 .tag.right { color: var(--right); } .tag.wrong { color: var(--wrong); }
 .table { margin-bottom: 1.5rem; }
-details { margin: .5rem 0; }
+details, details.table { margin: .5rem 0; }
 details > summary { cursor: pointer; padding: .25rem 0; font-size: .95rem; }
 details[open] > summary { margin-bottom: .5rem; }
 figure { margin: 2rem 0 2.5rem; }

@@ -70,7 +70,7 @@ export function shadeOf(entropy: number | null): number {
   return entropy === null || entropy <= 0.05 ? 0 : Math.min(7, Math.ceil(2 * entropy));
 }
 
-const share = (p: number) => `${(100 * p).toFixed(p < 0.01 && p > 0 ? 2 : 1)} %`;
+const share = (p: number) => (p < 0.0001 ? '< 0.01 %' : `${(100 * p).toFixed(p < 0.01 ? 2 : 1)} %`);
 const nats = (entropy: number | null) => (entropy === null ? 'unknown' : entropy.toFixed(2));
 
 /** Blanks that a reader would not see. */
@@ -80,7 +80,7 @@ function visible(token: string): string {
 }
 
 const topText = (top: Thought['steps'][number]['top']) =>
-  top.map(({ token, p }) => `${visible(token)} ${share(p)}`).join(', ');
+  top.map(({ token, p }) => `“${visible(token)}” ${share(p)}`).join(', ');
 
 /** All sample thoughts, folded by model and way of training. */
 export function thoughtsHtml(samples: readonly SampleThought[], leftOut: number): string {
@@ -92,8 +92,10 @@ export function thoughtsHtml(samples: readonly SampleThought[], leftOut: number)
   const note =
     leftOut > 0 ? `<p class="note">${leftOut} more are left out for their length; the run folders have all.</p>` : '';
   return (
-    '<p>Shadow text: at each step the likeliest token of the mixture. Darker is less certain: point at a token for its entropy and ' +
-    'the five largest parts of its mixture, or open the table under the thought.</p>' +
+    '<p>Hard thoughts are shown in their own tokens, soft and fuzzy ones in their shadow text: at each step the likeliest token of ' +
+    'the mixture. Darker is less certain, by the entropy at temperature 1. Point at a token for its entropy and the five largest ' +
+    'shares, or open the table under the thought: of a soft thought the mixture at τ = 0.5, of a fuzzy one at τ = 0.0001, of a ' +
+    'hard one the probabilities of the tokens.</p>' +
     `<p class="scale">entropy, nats, up to ${scale}</p>${groups.join('\n')}${note}`
   );
 }
@@ -114,7 +116,7 @@ function thoughtHtml({ setting, thought }: SampleThought): string {
     steps.length > LISTED_STEPS ? `<p class="note">The first ${LISTED_STEPS} of ${steps.length} steps.</p>` : '';
   const list =
     '<div class="scroll" tabindex="0" role="region" aria-label="Steps of the thought"><table class="steps"><thead><tr><th scope="col">step</th>' +
-    '<th scope="col">shadow</th><th scope="col">entropy, nats</th><th scope="col">largest parts of the mixture</th></tr></thead>' +
+    '<th scope="col">token</th><th scope="col">entropy, nats</th><th scope="col">largest shares</th></tr></thead>' +
     `<tbody>${rows.join('')}</tbody></table></div>${more}`;
   const verdict = correct ? 'right' : 'wrong';
   return (

@@ -30,6 +30,8 @@ function column(
 
 /** The table of all finished trainings; none where there are none. */
 export function trainingTable(groups: readonly Group[]): Table[] {
+  const records = groups.flatMap(({ entries }) => entries.flatMap((entry) => recordOf(entry) ?? []));
+  const windows = [...new Set(records.map(({ reward }) => reward.window))].sort((a, b) => a - b);
   const table = tableOf({
     id: 'training-table',
     number: '',
@@ -46,7 +48,8 @@ export function trainingTable(groups: readonly Group[]): Table[] {
     // Nothing that training was tested with is the same of two runs by name alone.
     protocol: (entry) => (recordOf(entry) ? '' : undefined),
     notes: [
-      'Rewards: means of the first and the last steps. The model of the best validation is the one that is tested.',
+      `Rewards: means of the first and of the last ${windows.join(' or ')} steps. Before: of the base model. The trained ` +
+        'model of the best validation is the one that is tested.',
     ],
   });
   return table.ours ? [table] : [];
