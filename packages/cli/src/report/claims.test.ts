@@ -137,6 +137,8 @@ test('only models of one recipe that were tested alike are compared, and no seed
   expect(pairs([both(1), both(1), both(2)])).toEqual([2]);
   expect(pairs([both(1, { steps: 10 }), both(2, { steps: 20 })])).toEqual([1, 1]);
   expect(pairs([both(1), both(2, { samples: 64 })])).toEqual([1, 1]);
+  const tested = claimsMarkdown(claimsOfRuns([both(1), both(2, { samples: 64 })]));
+  expect(tested).toContain('| tiny, trained on easy, tested on easy, 32 samples | soft training');
   // A mode each in runs of their own is one recipe too.
   const [hard, soft] = [1, 2].map((seed) => [
     run(seed, [model('base', { greedy: 1 }), model('hard', numbers.hard)]),

@@ -7,6 +7,7 @@ import {
   type Entry,
   type Group,
   groupBy,
+  mainGroups,
   ownSetOf,
   protocolOf,
   recipeOf,
@@ -60,6 +61,8 @@ const ROBUST_NOISE = 1;
  * Source: Butt et al. 2025, arXiv:2509.19170, sec. 5 and app. F.
  */
 export function claimsOf(groups: readonly Group[]): Claim[] {
+  // Ablations are what their own claims are about.
+  const main = mainGroups(groups);
   const claims: Claim[] = [
     {
       claim: 'Soft and fuzzy training match hard training at pass@1',
@@ -72,27 +75,27 @@ export function claimsOf(groups: readonly Group[]): Claim[] {
     {
       claim: 'Soft and fuzzy training are ahead at pass@32',
       source: 'table 1',
-      evidence: acrossSets(groups, againstHard(groups, 'hard-sample', largestK, 'above')),
+      evidence: acrossSets(main, againstHard(groups, 'hard-sample', largestK, 'above')),
     },
     {
       claim: 'Hard inference is best, however the model was trained',
       source: 'tables 3 to 5',
-      evidence: acrossSets(groups, betweenInferences),
+      evidence: acrossSets(main, betweenInferences),
     },
     {
       claim: 'On sets that it was not trained for, hard training loses and soft and fuzzy training keep',
       source: 'table 1, GSM8K to MATH-500',
-      evidence: acrossSets(groups, onOtherSets),
+      evidence: acrossSets(main, onOtherSets),
     },
     {
       claim: 'Likelihood out of domain: lost by hard training, kept by soft and fuzzy',
       source: 'table 2',
-      evidence: likelihoods(groups),
+      evidence: likelihoods(main, groups),
     },
     {
       claim: 'Entropy of sampled hard thoughts: lowered by hard training, higher after soft and fuzzy',
       source: 'figure 4',
-      evidence: acrossSets(groups, entropies(groups)),
+      evidence: acrossSets(main, entropies(groups)),
     },
     { claim: 'Training is robust to noise up to 1, and not to 3', source: 'table 6', evidence: noises(groups) },
     { claim: 'Fuzzy training is robust to its temperature', source: 'table 8', evidence: temperatures(groups) },
@@ -141,14 +144,19 @@ export function verdictOf(
 
 const trained = (groups: readonly Group[]) => groups.filter(({ subject }) => subject !== 'base');
 
+/** What a group was trained in, and how where that is not the paper's way or there are several. */
+function nameOf(group: Group, all: readonly Group[]): string {
+  const detail = variantText(group, all);
+  return `${group.subject} training${detail === '' ? '' : ` (${detail})`}`;
+}
+
 /** Evidence of every trained group on every set of problems that it was tested on. */
 function acrossSets(
   groups: readonly Group[],
   compare: (group: Group, set: string, name: string) => Omit<Comparison, 'group' | 'set'>[],
 ): Evidence[] {
   return trained(groups).flatMap((group) => {
-    const detail = variantText(group, groups);
-    const name = `${group.subject} training${detail === '' ? '' : ` (${detail})`}`;
+    const name = nameOf(group, groups);
     return testedOn(group, 'sets').flatMap((set) =>
       compare(group, set, name).flatMap((comparison) =>
         evidenceOf({ ...comparison, group, set }, (entry) => protocolOf(entry, set)),
@@ -239,14 +247,13 @@ function onOtherSets(group: Group, set: string, name: string): Omit<Comparison, 
   ];
 }
 
-function likelihoods(groups: readonly Group[]): Evidence[] {
-  return trained(groups).flatMap((group) =>
+function likelihoods(main: readonly Group[], groups: readonly Group[]): Evidence[] {
+  return trained(main).flatMap((group) =>
     testedOn(group, 'outOfDomain').flatMap((set) => {
       const protocol = (entry: Entry) => choiceProtocolOf(entry, set);
       const nll: Measure = ({ run, record }) =>
         record?.outOfDomain.find((each) => setId(run, each.set, 'outOfDomain') === set)?.nll ?? undefined;
-      const detail = variantText(group, groups);
-      const name = `${group.subject} training${detail === '' ? '' : ` (${detail})`}`;
+      const name = nameOf(group, main);
       const between = (other: string, expected: Expected, of: (entry: Entry) => Entry | undefined) =>
         evidenceOf(
           { group, set, what: `${name} − ${other}, NLL per token`, unit: 'nats', expected, difference: minus(nll, of) },

@@ -21,9 +21,10 @@ function rowsOf(evidence: readonly Evidence[]): string[][] {
     const { mean, low, high, n } = difference;
     const signed = (value: number) => signedText(value, unit === 'nats' ? 3 : 1);
     const interval = Number.isFinite(low) ? `${signed(low)} to ${signed(high)}` : '–';
-    // How it was tested is said where that alone tells it from another.
-    const place = named.get(nameOf(each))!.length > 1 ? `${where} with ${tested}` : where;
-    return [place, what, `${signed(mean)} ${unit}`, interval, String(n), verdict];
+    // How it was tested is said where that alone tells it from another, without what they share.
+    const twins = named.get(nameOf(each))!.filter((other) => other !== each);
+    const own = tested.split(', ').filter((part) => twins.some((other) => !other.tested.split(', ').includes(part)));
+    return [[where, ...own].join(', '), what, `${signed(mean)} ${unit}`, interval, String(n), verdict];
   });
 }
 
@@ -57,7 +58,7 @@ export function claimsHtml(claims: readonly Claim[]): string {
     return (
       `<h3>${escapeHtml(claim)} <small>(the paper’s ${escapeHtml(source)}): ${verdictsOf(evidence)}</small></h3>` +
       `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(claim)}">` +
-      `<table class="runs"><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`
+      `<table class="runs claims"><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`
     );
   });
   return `<p>${escapeHtml(NOTE)}</p>${tables.join('\n')}`;

@@ -273,7 +273,7 @@ function trainingFigures(family: Family): Figure[] {
       id: slug('training', family.model, family.trainedOn),
       number: numberOf(family, 'training'),
       title: `Training: ${titleOf(family)}`,
-      caption: trainingCaption(groups),
+      caption: trainingCaption(groups, 'Rewards, norms and lengths'),
       legend: groups.map(style),
       panels,
       columns: 2,
@@ -281,7 +281,7 @@ function trainingFigures(family: Family): Figure[] {
   ];
 }
 
-function trainingCaption(groups: readonly Group[]): string {
+function trainingCaption(groups: readonly Group[], smooth: string): string {
   const entries = groups.flatMap((group) => bySeed(group.entries).map((entry) => ({ entry, mode: group.subject })));
   const questions = new Set(
     entries.flatMap(({ entry, mode }) =>
@@ -294,7 +294,7 @@ function trainingCaption(groups: readonly Group[]): string {
   const several = Math.max(...seeds) > 1;
   const going = [...new Set(entries.filter(({ entry }) => !entry.run.results).map(({ entry }) => entry.run.name))];
   return [
-    `Rewards, norms and lengths: moving means over a tenth of the steps, ${samplesText(groups)} a step.`,
+    `${smooth}: moving means over a tenth of the steps, ${samplesText(groups)} a step.`,
     ...(questions.size > 0 ? [`Validation: ${[...questions].join(' or ')} questions, greedy.`] : []),
     several
       ? `Bold: mean of ${rangeText(seeds)}, as far as all of them have come; thin: each seed.`
@@ -493,7 +493,7 @@ function ablationFigures(groups: readonly Group[], number: number): Figure[] {
         id: slug('ablation', String(number), model, trainedOn!, subject),
         number: paper ? `Figure ${figure}` : `As figure ${figure}`,
         title: `${title}: ${model} trained on ${setName(trainedOn!)} in ${subject} thoughts`,
-        caption: trainingCaption(family),
+        caption: trainingCaption(family, 'Rewards'),
         legend: family.map(style),
         panels,
         columns: 2,

@@ -15,7 +15,7 @@ export function tableText(table: Table, colors: Colors): string {
     return kind === '' ? id : `${kind[0]!.toUpperCase()}${way === 'greedy' ? 'G' : `S${k}`}`;
   };
   const rows = ours.map((row) => [
-    rowText(row),
+    `${rowText(row)}${row.protocol === '' ? '' : ` (${row.protocol})`}`,
     ...columns.map(({ id, digits }) => {
       const { ours: value, best } = row.cells[id] ?? {};
       if (!value) return '- ';
