@@ -108,7 +108,9 @@ export function claimsOf(groups: readonly Group[]): Claim[] {
 type Measure = (entry: Entry) => number | undefined;
 
 /** What is compared on one set. */
-interface Comparison extends Pick<Evidence, 'what' | 'unit'> {
+interface Comparison extends Pick<Evidence, 'unit'> {
+  /** Of entries that were tested as this one was. */
+  what(entry: Entry): string;
   group: Group;
   set: string;
   expected: Expected;
@@ -125,7 +127,8 @@ function evidenceOf(comparison: Comparison, protocol: (entry: Entry) => string |
     if (values.length === 0) return [];
     const interval = meanInterval(values);
     const where = `${group.model}, trained on ${setName(group.trainedOn!)}, tested on ${setName(set)}`;
-    return [{ where, tested: text, what, unit, difference: interval, verdict: verdictOf(interval, expected, unit) }];
+    const verdict = verdictOf(interval, expected, unit);
+    return [{ where, tested: text, what: what(entries[0]!), unit, difference: interval, verdict }];
   });
 }
 
@@ -201,10 +204,6 @@ const passAt =
 
 const largestK = ({ run }: Entry) => Math.max(...(run.results?.evaluation?.k ?? [1]));
 
-/** The k of a group, in words. */
-const textOf = (k: (entry: Entry) => number, { entries }: Group) =>
-  [...new Set(entries.filter(({ record }) => record).map(k))].join(' or ');
-
 const settingText = (setting: SettingName) => setting.replace('-', ' ');
 
 const againstHard =
@@ -212,17 +211,17 @@ const againstHard =
   (group: Group, set: string, name: string): Omit<Comparison, 'group' | 'set'>[] => {
     if (group.subject === 'hard') return [];
     const hard = hardOf(groups, (entry) => protocolOf(entry, set));
-    const what = `${name} − hard training, ${settingText(setting)} pass@${textOf(k, group)}`;
+    const what = (entry: Entry) => `${name} − hard training, ${settingText(setting)} pass@${k(entry)}`;
     return [{ what, unit: 'points', expected, difference: minus(passAt(set, setting, k), hard) }];
   };
 
-function betweenInferences(group: Group, set: string, name: string): Omit<Comparison, 'group' | 'set'>[] {
+function betweenInferences(_: Group, set: string, name: string): Omit<Comparison, 'group' | 'set'>[] {
   return (['fuzzy', 'soft'] as const).flatMap((kind) =>
     (['greedy', 'sample'] as const).map((way) => {
       const k = way === 'greedy' ? () => 1 : largestK;
       const [hard, other] = [passAt(set, `hard-${way}`, k), passAt(set, `${kind}-${way}`, k)];
       return {
-        what: `hard − ${kind} inference, ${way} pass@${textOf(k, group)}, after ${name}`,
+        what: (entry) => `hard − ${kind} inference, ${way} pass@${k(entry)}, after ${name}`,
         unit: 'points',
         expected: 'notBelow',
         difference: (entry) => {
@@ -239,7 +238,7 @@ function onOtherSets(group: Group, set: string, name: string): Omit<Comparison, 
   if (set === own || !testedOn(group, 'sets').includes(own)) return [];
   return [
     {
-      what: `${name} − base, hard greedy pass@1`,
+      what: () => `${name} − base, hard greedy pass@1`,
       unit: 'points',
       expected: group.subject === 'hard' ? 'below' : 'notBelow',
       difference: minus(passAt(set, 'hard-greedy', 1), baseOf),
@@ -256,7 +255,14 @@ function likelihoods(main: readonly Group[], groups: readonly Group[]): Evidence
       const name = nameOf(group, main);
       const between = (other: string, expected: Expected, of: (entry: Entry) => Entry | undefined) =>
         evidenceOf(
-          { group, set, what: `${name} − ${other}, NLL per token`, unit: 'nats', expected, difference: minus(nll, of) },
+          {
+            group,
+            set,
+            what: () => `${name} − ${other}, NLL per token`,
+            unit: 'nats',
+            expected,
+            difference: minus(nll, of),
+          },
           protocol,
         );
       return group.subject === 'hard'
@@ -282,8 +288,8 @@ const entropies =
     const hard = hardOf(groups, (entry) => protocolOf(entry, set));
     const entropy = entropyOn(set);
     return group.subject === 'hard'
-      ? [{ what: `${name} − base`, unit: 'nats', expected: 'below', difference: minus(entropy, baseOf) }]
-      : [{ what: `${name} − hard training`, unit: 'nats', expected: 'above', difference: minus(entropy, hard) }];
+      ? [{ what: () => `${name} − base`, unit: 'nats', expected: 'below', difference: minus(entropy, baseOf) }]
+      : [{ what: () => `${name} − hard training`, unit: 'nats', expected: 'above', difference: minus(entropy, hard) }];
   };
 
 /** Hard-greedy accuracy of models that an ablation's table compares: that of a reference minus those of the others. */
@@ -307,7 +313,7 @@ function variations(
             {
               group: reference,
               set,
-              what: `${group.subject} training, ${text(reference.variant)} − ${text(group.variant)}`,
+              what: () => `${group.subject} training, ${text(reference.variant)} − ${text(group.variant)}`,
               unit: 'points',
               expected: expected(group),
               difference: minus(passAt(set, 'hard-greedy', 1), other),

@@ -5,7 +5,8 @@ import { escapeHtml } from './html.js';
 
 const NOTE =
   'Each difference is between models of our runs that differ in one thing, a value a seed, with the 95 % interval of ' +
-  'Student’s t over seeds; it says nothing of other questions than those tested. Held: the interval lies where the claim ' +
+  'Student’s t over seeds; it says nothing of other questions than those tested, ' +
+  'and one interval in twenty misses by chance. Held: the interval lies where the claim ' +
   'says; of a claim of no difference, within 3 points or 0.1 nats of none. Contradicted: it lies on the other side, or ' +
   'beyond them. Undecided: neither, or a single seed.';
 
@@ -45,20 +46,26 @@ function verdictsOf(evidence: readonly Evidence[]): string {
 
 const marks: Record<Evidence['verdict'], string> = { held: '✓', contradicted: '✗', undecided: '?' };
 
-/** A table for each claim. */
+/** A table for each claim, its rows by model and sets. */
 export function claimsHtml(claims: readonly Claim[]): string {
   const classOf = (column: number) => (isNumber(column) ? ' class="number"' : '');
-  const head = heads.map((text, i) => `<th scope="col"${classOf(i)}>${escapeHtml(text)}</th>`).join('');
+  const shown = heads.slice(1);
+  const head = shown.map((text, i) => `<th scope="col"${classOf(i + 1)}>${escapeHtml(text)}</th>`).join('');
   const tables = claims.map(({ claim, source, evidence }) => {
-    const rows = rowsOf(evidence).map(([where = '', ...cells], i) => {
-      const verdict = cells.pop()!;
-      const tds = cells.map((text, column) => `<td${classOf(column + 1)}>${escapeHtml(text)}</td>`).join('');
-      return `<tr><th scope="row">${escapeHtml(where)}</th>${tds}<td>${marks[evidence[i]!.verdict]} ${verdict}</td></tr>`;
+    const rows = rowsOf(evidence).map(([where = '', what = '', ...cells], i) => {
+      const last = `${marks[evidence[i]!.verdict]} ${cells.pop()!}`;
+      const tds = [...cells, last].map((text, column) => `<td${classOf(column + 2)}>${escapeHtml(text)}</td>`).join('');
+      return { where, html: `<tr><th scope="row">${escapeHtml(what)}</th>${tds}</tr>` };
     });
+    const bodies = [...groupBy(rows, ({ where }) => where)].map(
+      ([where, own]) =>
+        `<tbody><tr class="model"><th colspan="${shown.length}" scope="rowgroup"><span>${escapeHtml(where)}</span></th></tr>` +
+        `${own.map(({ html }) => html).join('\n')}</tbody>`,
+    );
     return (
       `<h3>${escapeHtml(claim)} <small>(the paper’s ${escapeHtml(source)}): ${verdictsOf(evidence)}</small></h3>` +
       `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(claim)}">` +
-      `<table class="runs claims"><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`
+      `<table class="runs claims"><thead><tr>${head}</tr></thead>${bodies.join('')}</table></div>`
     );
   });
   return `<p>${escapeHtml(NOTE)}</p>${tables.join('\n')}`;

@@ -39,8 +39,7 @@ thead th[colspan] { text-align: center; padding-left: 1.1rem; padding-bottom: 0;
 thead th[colspan] span { display: block; padding-bottom: .25rem; border-bottom: 1px solid var(--line); }
 th.row, .runs th, .runs td { text-align: left; }
 .runs .number { text-align: right; }
-.claims th, .claims td:not(.number, :last-child) { white-space: normal; min-width: 9rem; }
-.claims th.number, .claims thead th:last-child { white-space: nowrap; min-width: 0; }
+.claims tbody tr:not(.model) th { white-space: normal; min-width: 9rem; padding-left: 1.1rem; }
 tbody th { font-weight: 400; text-align: left; }
 th.row { position: sticky; left: 0; background: var(--page); z-index: 1; }
 tr.model th { padding-top: .8rem; font-weight: 600; }
