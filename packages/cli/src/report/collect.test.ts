@@ -63,5 +63,13 @@ test('a folder that is no run, none at all, and a sweep without runs are errors 
 test('a line of a log that is none is an error with its place', async () => {
   writeRun(at('line'), { modes: ['soft'], steps: 2 });
   writeFileSync(at('line', 'soft', 'metrics.jsonl'), '{"type":"step","step":1}\n');
-  await expect(collectRuns([at('line')])).rejects.toThrow(/metrics\.jsonl:1: expected what this version/);
+  await expect(collectRuns([at('line')])).rejects.toThrow(/line: soft\/metrics\.jsonl:1: expected what this version/);
+  writeFileSync(at('line', 'soft', 'metrics.jsonl'), '{"type":\n{"type":"step"}\n');
+  // Other runs have their report.
+  writeRun(at('whole'), { modes: ['soft'], steps: 2 });
+  const { runs, leftOut } = await collectRuns([at('line'), at('whole')]);
+  expect(runs.map(({ name }) => name)).toEqual(['whole']);
+  expect(leftOut).toEqual([
+    { name: 'line', why: expect.stringMatching(/^soft\/metrics\.jsonl: expected a line of JSON each, got /) },
+  ]);
 });

@@ -132,7 +132,16 @@ async function readRun(directory: string, name: string): Promise<{ run?: Run; wh
   try {
     results = await checked(directory, 'results.json', JSON.parse, resultsSchema);
   } catch (error) {
-    why = isMissing(error) ? await progressOf(directory, config) : messageOf(error);
+    why = isMissing(error) ? undefined : messageOf(error);
+  }
+  let logs: TrainingLog[];
+  let thoughts: Thoughts[];
+  try {
+    logs = await Promise.all(config.modes.map((mode) => readLog(directory, mode)));
+    thoughts = results ? await readThoughts(directory, results) : [];
+  } catch (error) {
+    // One broken file does not keep the other runs from their report.
+    return { why: messageOf(error) };
   }
   const run: Run = {
     name,
@@ -142,14 +151,13 @@ async function readRun(directory: string, name: string): Promise<{ run?: Run; wh
     seed: config.seed,
     config,
     ...(results && { results }),
-    logs: await Promise.all(config.modes.map((mode) => readLog(directory, mode))),
-    thoughts: results ? await readThoughts(directory, results) : [],
+    logs,
+    thoughts,
   };
-  return why === undefined ? { run } : { run, why };
+  return results ? { run } : { run, why: why ?? progressOf(config, logs) };
 }
 
-async function progressOf(directory: string, config: Config): Promise<string> {
-  const logs = await Promise.all(config.modes.map((mode) => readLog(directory, mode)));
+function progressOf(config: Config, logs: readonly TrainingLog[]): string {
   const steps = logs.map(({ mode, records }) => {
     const last = records.findLast(({ type }) => type === 'step')?.step ?? 0;
     return `${mode} ${last}${typeof config.steps === 'number' ? ` of ${config.steps}` : ''} steps`;
@@ -160,8 +168,11 @@ async function progressOf(directory: string, config: Config): Promise<string> {
 async function readLog(directory: string, mode: SubjectName): Promise<TrainingLog> {
   if (mode === 'base') return { mode, records: [] };
   const file = layout.metrics(directory, mode);
-  const lines = await readLines<unknown>(file);
-  return { mode, records: lines.map((line, i) => valid(`${display(file)}:${i + 1}`, metricsSchema, line)) };
+  const name = relative(directory, file);
+  const lines = await readLines<unknown>(file).catch((error: unknown) => {
+    throw new CliError(`${name}: expected a line of JSON each, got ${messageOf(error)}`);
+  });
+  return { mode, records: lines.map((line, i) => valid(`${name}:${i + 1}`, metricsSchema, line)) };
 }
 
 async function readThoughts(directory: string, { models }: Results): Promise<Thoughts[]> {
