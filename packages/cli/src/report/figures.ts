@@ -24,7 +24,8 @@ import {
   meanOver,
   ownSetOf,
   protocolOf,
-  seedsText,
+  rangeText,
+  seedsOf,
   setName,
   setsOf,
   variantText,
@@ -155,19 +156,6 @@ function styleOf(group: Group, all: readonly Group[]): Omit<LegendItem, 'name'> 
   const twins = all.filter(({ subject }) => subject === group.subject);
   const dashed = group.subject === 'base' || twins.indexOf(group) > 0;
   return { color: group.subject, ...(dashed && { dashed }) };
-}
-
-const rangeText = (counts: readonly number[]) => {
-  const [low, high] = [Math.min(...counts), Math.max(...counts)];
-  return low === high ? seedsText(low) : `${low} to ${high} seeds`;
-};
-
-/** The seeds of the lines of a figure; the base model, which no training seed changes, often has fewer. */
-function seedsOf(drawn: readonly (readonly Entry[])[]): string {
-  const counts = (base: boolean) =>
-    drawn.flatMap((entries) => ((entries[0]?.subject === 'base') === base ? [entries.length] : []));
-  const texts = [counts(true), counts(false)].flatMap((own) => (own.length > 0 ? [rangeText(own)] : []));
-  return new Set(texts).size > 1 ? `${texts[0]} of the base model, ${texts[1]} of each trained one` : texts[0]!;
 }
 
 const capital = (text: string) => `${text[0]!.toUpperCase()}${text.slice(1)}`;

@@ -312,6 +312,20 @@ export function setsOf({ runs }: Collection, kind: 'sets' | 'outOfDomain'): stri
 /** A number of seeds, in words. */
 export const seedsText = (count: number): string => `${count} ${count === 1 ? 'seed' : 'seeds'}`;
 
+/** The seeds of several rows or lines, in words. */
+export const rangeText = (counts: readonly number[]) => {
+  const [low, high] = [Math.min(...counts), Math.max(...counts)];
+  return low === high ? seedsText(low) : `${low} to ${high} seeds`;
+};
+
+/** The seeds of the lines of a figure; the base model, which no training seed changes, often has fewer. */
+export function seedsOf(drawn: readonly (readonly Entry[])[]): string {
+  const counts = (base: boolean) =>
+    drawn.flatMap((entries) => ((entries[0]?.subject === 'base') === base ? [entries.length] : []));
+  const texts = [counts(true), counts(false)].flatMap((own) => (own.length > 0 ? [rangeText(own)] : []));
+  return new Set(texts).size > 1 ? `${texts[0]} of the base model, ${texts[1]} of each trained one` : texts[0]!;
+}
+
 /** The runs that a report is of, in words. */
 export function runsText(runs: readonly Run[]): string {
   const models = [...new Set(runs.map(({ model }) => model))];

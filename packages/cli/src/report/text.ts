@@ -1,7 +1,7 @@
 // A table of a report for the terminal.
 import type { Colors } from '../io.js';
 import { formatTable, wrap } from '../table.js';
-import { seedsText } from './groups.js';
+import { rangeText } from './groups.js';
 import { rowText, titleText } from './html.js';
 import type { Table } from './tables.js';
 
@@ -23,12 +23,10 @@ export function tableText(table: Table, colors: Colors): string {
     }),
   ]);
   const models = [...new Set(ours.map(({ model }) => model))].join(', ');
-  const counts = ours.map(({ seeds }) => seeds.length).sort((a, b) => a - b);
-  const [least = 1, most = 1] = [counts[0], counts.at(-1)];
-  const seeds = least === most ? seedsText(most) : `${least} to ${seedsText(most)}`;
+  const counts = ours.map(({ seeds }) => seeds.length);
   const text = formatTable(['trained on, as', ...columns.map(({ id }) => `${heading(id)} `)], rows, 1);
   return `${wrap(`${titleText(table)}: ${models}`)}\n\n${text}\n\n${wrap(
     'Correct, %; columns: Hard, Fuzzy or Soft thoughts, G greedy, S sampled with k of pass@k; * best of a model. ' +
-      `Means of ${seeds}. ${table.notes[0] ?? ''}`,
+      `Means of ${rangeText(counts)}. ${table.notes[0] ?? ''}`,
   )}`;
 }
