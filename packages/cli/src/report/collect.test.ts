@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { writeRun } from '../test/experiment.js';
@@ -22,6 +22,17 @@ test('run folders and the runs of sweeps, each once, named without what they sha
   expect(demo!.logs[0]!.records).toHaveLength(5);
   // Six settings of the base and six of the soft model.
   expect(demo!.thoughts).toHaveLength(12);
+});
+
+test('a run from before a key existed is one with its default', async () => {
+  writeRun(at('older'), { modes: ['soft'], steps: 4 });
+  const file = at('older', 'config.yaml');
+  const text = readFileSync(file, 'utf8');
+  expect(text).not.toContain('advantage');
+  expect((await collectRuns([at('older')])).runs[0]!.config).toMatchObject({ advantage: 'leaveOneOut' });
+  // What no recipe is any more is taken as it stands.
+  writeFileSync(file, `${text}\nforeign: 3\n`);
+  expect((await collectRuns([at('older')])).runs[0]!.config).toMatchObject({ foreign: 3 });
 });
 
 test('a run that goes on is there with its log, and said to be left out of the tables', async () => {

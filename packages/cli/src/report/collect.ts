@@ -4,6 +4,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { type SettingName, settingNames } from '@soft-tokens/samplers';
 import { parse } from 'yaml';
 import type { z } from 'zod';
+import { completeTrainConfig } from '../config/load.js';
 import { display } from '../config/paths.js';
 import { CliError, isMissing, messageOf, usageError } from '../errors.js';
 import { layout } from '../jobs/layout.js';
@@ -120,10 +121,16 @@ function commonParent(directories: readonly string[]): string {
   return shared;
 }
 
+/** With the defaults of keys that did not exist when it was written, so that older runs are averaged with newer ones. */
+function readConfig(text: string): unknown {
+  const stored: unknown = parse(text);
+  return completeTrainConfig(stored) ?? stored;
+}
+
 async function readRun(directory: string, name: string): Promise<{ run?: Run; why?: string }> {
   let config: Config;
   try {
-    config = await checked(directory, 'config.yaml', parse, configSchema);
+    config = await checked(directory, 'config.yaml', readConfig, configSchema);
   } catch (error) {
     return { why: isMissing(error) ? 'not begun: no config.yaml' : messageOf(error) };
   }
