@@ -1,6 +1,7 @@
 // The paper's claims, put to the runs of a report: a difference each, with its interval over seeds, and a verdict.
 import { type Interval, meanInterval } from '@soft-tokens/metrics';
 import { paperTemperatures, type SettingName } from '@soft-tokens/samplers';
+import { meanEntropy } from './entropyTable.js';
 import {
   bySeed,
   choiceProtocolOf,
@@ -272,21 +273,12 @@ function likelihoods(main: readonly Group[], groups: readonly Group[]): Evidence
   );
 }
 
-/** Mean entropy over all positions of hard thoughts that are sampled. */
-const entropyOn =
-  (set: string): Measure =>
-  (entry) => {
-    const { mean = [], count = [] } = settingOf(entry, set, 'hard-sample')?.entropy ?? {};
-    const total = count.reduce((sum, n) => sum + n, 0);
-    if (total === 0) return undefined;
-    return mean.reduce<number>((sum, value, t) => sum + (value ?? 0) * count[t]!, 0) / total;
-  };
-
 const entropies =
   (groups: readonly Group[]) =>
   (group: Group, set: string, name: string): Omit<Comparison, 'group' | 'set'>[] => {
     const hard = hardOf(groups, (entry) => protocolOf(entry, set));
-    const entropy = entropyOn(set);
+    // Of hard thoughts that are sampled.
+    const entropy: Measure = (entry) => meanEntropy(entry, set, 'hard-sample');
     return group.subject === 'hard'
       ? [{ what: () => `${name} − base`, unit: 'nats', expected: 'below', difference: minus(entropy, baseOf) }]
       : [{ what: () => `${name} − hard training`, unit: 'nats', expected: 'above', difference: minus(entropy, hard) }];

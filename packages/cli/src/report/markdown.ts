@@ -34,9 +34,10 @@ export function reportMarkdown(report: Report): string {
 }
 
 /** Every table of a report. */
-export const tablesOf = ({ tables, training, majority, lengths }: Report): Table[] => [
+export const tablesOf = ({ tables, training, entropy, majority, lengths }: Report): Table[] => [
   ...tables,
   ...training,
+  ...entropy,
   ...majority,
   ...lengths,
 ];

@@ -18,6 +18,7 @@ export interface Report {
   training: readonly Table[];
   majority: readonly Table[];
   lengths: readonly Table[];
+  entropy: readonly Table[];
   /** The paper's, put to our runs. */
   claims: readonly Claim[];
   figures: Figures;
@@ -26,7 +27,7 @@ export interface Report {
 
 /** The page's text. */
 export function reportPage(report: Report): string {
-  const { collection, tables, training, majority, lengths, claims, figures, thoughts } = report;
+  const { collection, tables, training, majority, lengths, entropy, claims, figures, thoughts } = report;
   const ours = tables.filter((table) => table.ours);
   const theirs = tables.filter((table) => !table.ours);
   const parts: [id: string, title: string, content: string][] = [
@@ -34,7 +35,7 @@ export function reportPage(report: Report): string {
     ['claims', 'Claims', claims.length > 0 ? claimsHtml(claims) : ''],
     ['training', 'Training', `${tablesHtml(training)}${all(figures.training)}`],
     ['passk', 'pass@k', all(figures.passAtK)],
-    ['entropy', 'Entropy by position', entropySection(figures.entropy)],
+    ['entropy', 'Entropy by position', `${entropySection(figures.entropy)}${tablesHtml(entropy)}`],
     ['ablations', 'Ablations', all(figures.ablations)],
     ['votes', 'Majority votes', tablesHtml(majority)],
     ['lengths', 'Lengths and endings', lengths.map((table) => tableHtml(table, { fold: true })).join('\n')],

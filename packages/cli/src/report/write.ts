@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '@soft-tokens/tensor';
 import { claimsOf } from './claims.js';
 import { type Collection, collectRuns } from './collect.js';
+import { entropyTable } from './entropyTable.js';
 import { reportFigures } from './figures.js';
-import { groupsOf } from './groups.js';
+import { groupsOf, mainGroups, setsOf } from './groups.js';
 import { reportCsv, reportMarkdown, tablesOf } from './markdown.js';
 import { type Report, reportPage } from './page.js';
 import { furtherTables, reportTables } from './paperTables.js';
@@ -22,6 +23,7 @@ export function reportOf(collection: Collection): Report {
     tables: reportTables(collection, groups),
     training: trainingTable(groups),
     ...furtherTables(collection, groups),
+    entropy: setsOf(collection, 'sets').map((set) => entropyTable(mainGroups(groups), set)),
     claims: claimsOf(groups),
     figures: reportFigures(collection, groups),
     thoughts: sampleThoughts(collection.runs),
