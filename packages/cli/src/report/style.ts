@@ -47,7 +47,7 @@ tr.model span { position: sticky; left: .55rem; }
 tbody tr:not(.model):hover > * { background: var(--panel); }
 .first { padding-left: 1.1rem; }
 td small, th small { font-size: .76rem; color: var(--faint); font-weight: 400; }
-th small { display: block; }
+th small { display: block; max-width: 12rem; white-space: normal; }
 td .paper { display: block; }
 .none { color: var(--faint); opacity: .7; }
 .tag { padding: .05rem .45rem; border: 1px solid var(--line); border-radius: 99px; font-size: .75rem; font-weight: 400; color: var(--faint); }
