@@ -208,7 +208,8 @@ describe('commands on a model that knows nothing', () => {
   });
 
   test('eval: every setting, as a table and as JSON', async () => {
-    const recipe = writeRecipe(folder.path);
+    // The recipe's k are of its own samples, not of those that a flag says.
+    const recipe = writeRecipe(folder.path, { evaluate: { samples: 8, k: [8] } });
     const argv = [
       'eval',
       at('model'),

@@ -234,9 +234,10 @@ async function doParts(
 /** What is computed first takes long for what it is; the time left is not told from less than these seconds. */
 const WARM_UP = 2;
 
-/** Flags that stand for keys of the recipe's `evaluate`. */
+/** Flags that stand for keys of the recipe's `evaluate`. The recipe's k are of its own number of samples. */
 function evaluateSettings({ noise, samples, k }: { noise?: number; samples?: number; k?: number[] }): Setting[] {
-  return Object.entries({ 'noise.factor': noise, samples, k }).flatMap(([key, value]) => {
+  const ks = k ?? (samples === undefined ? undefined : powersUpTo(samples));
+  return Object.entries({ 'noise.factor': noise, samples, k: ks }).flatMap(([key, value]) => {
     const dotted = `evaluate.${key}`;
     return value === undefined ? [] : [{ text: `${dotted}=${JSON.stringify(value)}`, path: dotted.split('.'), value }];
   });
