@@ -14,7 +14,7 @@ export interface LineWriter {
 }
 
 /** Opens a log at its end, and makes its directory. */
-export function openLines(file: string): LineWriter {
+function openLines(file: string): LineWriter {
   mkdirSync(dirname(file), { recursive: true });
   const handle = openSync(file, 'a');
   return {

@@ -1,14 +1,13 @@
 // The results of a run in the layout of the paper's table 3.
+
 import { binomialStandardError } from '@soft-tokens/metrics';
-import { type Mode, paperTemperatures } from '@soft-tokens/samplers';
+import { paperTemperatures } from '@soft-tokens/samplers';
 import { match } from 'ts-pattern';
 import type { TrainingNoiseConfig } from './config/recipe.js';
 import type { Colors } from './io.js';
+import { tableModes } from './jobs/tasks.js';
 import type { ModelResult, RunResults } from './results.js';
 import { formatTable, percent, wrap } from './table.js';
-
-/** The order of the paper: hard, fuzzy, soft thoughts at inference. */
-const kinds: readonly Mode[] = ['hard', 'fuzzy', 'soft'];
 
 interface Column {
   heading: string;
@@ -50,7 +49,7 @@ export function paperTable(results: RunResults, set: string, colors: Colors): st
 
 function columnsOf({ evaluation }: RunResults, set: string): Column[] {
   const samples = evaluation?.samples ?? 1;
-  return kinds.flatMap((kind) => {
+  return tableModes.flatMap((kind) => {
     const letter = kind[0]!.toUpperCase();
     const at = (setting: string, k: number) => (model: ModelResult) =>
       model.sets
@@ -79,7 +78,7 @@ function legend(results: RunResults, set: string): string {
 }
 
 /** A noise in words. */
-export const noiseText = ({ factor, scale, placement = 'embedding', k }: TrainingNoiseConfig) => {
+const noiseText = ({ factor, scale, placement = 'embedding', k }: TrainingNoiseConfig) => {
   const what = match(placement)
     .with('embedding', () => `embedding${scale === 'row' ? "'s rows" : ''}`)
     .with('hidden', () => 'final hidden states')

@@ -5,7 +5,15 @@ import { display } from './config/paths.js';
 import type { Caps, NoiseConfig, TrainConfig, TrainingNoiseConfig } from './config/recipe.js';
 import { evaluationOf } from './jobs/evaluateTask.js';
 import { layout } from './jobs/layout.js';
-import { choiceSetsOf, type SubjectName, setNameOf, settingsOf, testSetsOf } from './jobs/tasks.js';
+import {
+  choiceSetsOf,
+  type SubjectName,
+  setNameOf,
+  settingsOf,
+  tableModes,
+  tableSubjects,
+  testSetsOf,
+} from './jobs/tasks.js';
 import type { MetricsRecord, TrainedRecord } from './jobs/trainTask.js';
 import { readLines, readResult } from './jsonLines.js';
 import type { LikelihoodResult } from './likelihood.js';
@@ -56,9 +64,6 @@ export interface RunResults {
   models: ModelResult[];
 }
 
-/** The rows of the table, in the paper's order. */
-const subjects: readonly SubjectName[] = ['base', 'hard', 'fuzzy', 'soft'];
-
 const WINDOW = 20;
 
 /** Collects the results of a finished run. */
@@ -66,7 +71,7 @@ export async function collectResults(config: TrainConfig, directory: string): Pr
   const { questions: _, ...evaluation } = evaluationOf(config);
   const training = await Promise.all(modesOf(config).map((mode) => trainingResult(directory, mode)));
   const models: ModelResult[] = [];
-  for (const subject of config.evaluate ? subjects : []) {
+  for (const subject of config.evaluate ? tableSubjects : []) {
     if (subject !== 'base' && !config.modes.includes(subject)) continue;
     const sets = await Promise.all(
       Object.keys(testSetsOf(config)).map((set) => setResult(directory, subject, set, settingsOf(config))),
@@ -90,8 +95,8 @@ export async function collectResults(config: TrainConfig, directory: string): Pr
 }
 
 /** The modes a run trains, in the order of the table. */
-export function modesOf({ modes }: TrainConfig): Mode[] {
-  return subjects.filter((subject): subject is Mode => subject !== 'base' && modes.includes(subject));
+function modesOf({ modes }: TrainConfig): Mode[] {
+  return tableModes.filter((mode) => modes.includes(mode));
 }
 
 async function setResult(

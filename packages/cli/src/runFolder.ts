@@ -134,7 +134,8 @@ async function storedConfig(directory: string, complete: RunFolderOptions['compl
 /** Whether a run left anything to lose. */
 const isBegun = (names: readonly string[]) => names.some((name) => name !== CONFIG && name !== RUN);
 
-async function namesIn(directory: string): Promise<string[]> {
+/** The names in a folder but for hidden ones; none where there is no folder. Throws CliError for what is no folder. */
+export async function namesIn(directory: string): Promise<string[]> {
   try {
     return (await readdir(directory)).filter((name) => !name.startsWith('.'));
   } catch (error) {

@@ -16,7 +16,7 @@ export interface Skeleton {
 }
 
 /** Starting numbers and the operands of + and - lie in 1..20. */
-export const largestOperand = 20;
+const largestOperand = 20;
 /** Running totals lie in 0..99. */
 export const largestTotal = 99;
 

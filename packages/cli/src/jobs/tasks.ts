@@ -4,8 +4,14 @@ import { settingNames } from '@soft-tokens/samplers';
 import { match } from 'ts-pattern';
 import type { DataConfig, EvaluationConfig, TrainConfig } from '../config/recipe.js';
 
+/** How thoughts are drawn, in the order of the paper's tables. */
+export const tableModes: readonly Mode[] = ['hard', 'fuzzy', 'soft'];
+
 /** What is evaluated: the model a run starts from, or the one trained in a mode. */
 export type SubjectName = 'base' | Mode;
+
+/** Models in the order of the paper's tables. */
+export const tableSubjects: readonly SubjectName[] = ['base', ...tableModes];
 
 /** One piece of a run. Every task is resumable by itself. */
 export type Task = TrainTask | EvaluateTask | ChoicesTask;

@@ -1,10 +1,10 @@
 // How sure models are along their thoughts, in one number a setting.
+
 import type { Mode, SettingName } from '@soft-tokens/samplers';
+import { tableModes } from '../jobs/tasks.js';
 import { type Entry, type Group, protocolOf, setName } from './groups.js';
 import { settingOf } from './paperTables.js';
 import { type Column, type Table, tableOf } from './tables.js';
-
-const kinds: readonly Mode[] = ['hard', 'fuzzy', 'soft'];
 
 /** Mean entropy over all positions of a setting's thoughts, in nats; undefined where none was measured. */
 export function meanEntropy(entry: Entry, set: string, setting: SettingName): number | undefined {
@@ -31,7 +31,7 @@ export function entropyTable(groups: readonly Group[], set: string): Table {
     id: `entropy-${set}`,
     number: '',
     title: `Mean entropy on ${setName(set)}`,
-    columns: kinds.flatMap((kind) => [column(kind, 'greedy'), column(kind, 'sample')]),
+    columns: tableModes.flatMap((kind) => [column(kind, 'greedy'), column(kind, 'sample')]),
     groups,
     protocol: (entry) => protocolOf(entry, set),
     notes: ['Of the distribution at temperature 1, over all positions of the thoughts that were measured.'],

@@ -1,6 +1,6 @@
 // Figures as data: the paper's from our runs, and the same of other models and sets.
-import type { SettingName } from '@soft-tokens/samplers';
-import type { SubjectName } from '../jobs/tasks.js';
+import type { Mode, SettingName } from '@soft-tokens/samplers';
+import { type SubjectName, tableModes } from '../jobs/tasks.js';
 import type { Collection } from './collect.js';
 import {
   type Axis,
@@ -31,7 +31,7 @@ import {
   variantText,
 } from './groups.js';
 import { paperModels } from './paperNumbers.js';
-import { ablationFamilies, ablationText, kinds, settingOf } from './paperTables.js';
+import { ablationFamilies, ablationText, settingOf } from './paperTables.js';
 import type { Metrics } from './records.js';
 
 export interface LegendItem {
@@ -294,8 +294,8 @@ function trainingCaption(groups: readonly Group[], smooth: string): string {
 /** pass@k of every model under each kind of inference, a row of panels a test set. */
 function passAtKFigures(family: Family, sets: readonly string[]): Figure[] {
   const number = numberOf(family, 'passAtK');
-  const all = (of: readonly (typeof kinds)[number][]) => sets.flatMap((set) => passAtKPanels(family, set, of));
-  const full = all(kinds);
+  const all = (of: readonly Mode[]) => sets.flatMap((set) => passAtKPanels(family, set, of));
+  const full = all(tableModes);
   if (full.length === 0) return [];
   const figure = (id: string, title: string, panels: Panel[], own: string, columns: 2 | 3): Figure => ({
     id: slug(id, family.model, family.trainedOn),
@@ -313,7 +313,7 @@ function passAtKFigures(family: Family, sets: readonly string[]): Figure[] {
   ];
 }
 
-function passAtKPanels({ groups }: Family, set: string, of: readonly (typeof kinds)[number][]): Panel[] {
+function passAtKPanels({ groups }: Family, set: string, of: readonly Mode[]): Panel[] {
   if (!isTested(groups, set)) return [];
   const panels = of.map((kind) => ({
     kind,
@@ -396,7 +396,7 @@ function homeSet({ trainedOn, groups }: Family, sets: readonly string[]): string
 /** Entropy by position: a panel a way of training, a line an inference setting, fainter ones the further seeds. */
 function entropyFigure(family: Family, set: string, sets: readonly string[]): Figure[] {
   if (!isTested(family.groups, set)) return [];
-  const settings = kinds.flatMap((kind): SettingName[] => [`${kind}-sample`, `${kind}-greedy`]);
+  const settings = tableModes.flatMap((kind): SettingName[] => [`${kind}-sample`, `${kind}-greedy`]);
   const drafts = family.groups.map((group) => {
     const entries = comparable(group, family.groups, set);
     const lines = entries.flatMap((entry, i) =>

@@ -95,7 +95,7 @@ export function recipeOf(config: object): Record<string, string> {
 }
 
 /** Nested keys as dotted ones; of a path its last part, since folders lie anywhere. */
-export function flatten(value: object, path = ''): Record<string, string> {
+function flatten(value: object, path = ''): Record<string, string> {
   const entries = Object.entries(value).flatMap(([key, item]): [string, string][] => {
     const full = path === '' ? key : `${path}.${key}`;
     if (item === undefined || item === null) return [];
@@ -116,7 +116,7 @@ export function isPaperVariant({ factor, placement, temperature }: Variant, subj
 }
 
 /** Noise and temperature, which the ablations vary. */
-export const ablated = ({ factor, placement, temperature }: Variant): string =>
+const ablated = ({ factor, placement, temperature }: Variant): string =>
   JSON.stringify([factor, placement, temperature]);
 
 /**

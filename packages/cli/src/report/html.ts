@@ -26,7 +26,7 @@ export function valueText({ mean, sd }: Value | PaperValue, digits: number): str
 type Shown = Omit<Column, 'value'>;
 
 /** Everything that is known of a number, for a tooltip. */
-export function valueTitle({ n, low, high }: Value, { unit, digits }: Shown): string {
+function valueTitle({ n, low, high }: Value, { unit, digits }: Shown): string {
   const interval =
     low === undefined || high === undefined
       ? ''

@@ -54,7 +54,7 @@ export const PAPER_FACTOR = 0.33;
 const nine = ['hard', 'fuzzy', 'soft'].flatMap((kind) => [`${kind}-greedy@1`, `${kind}-sample@1`, `${kind}-sample@32`]);
 
 /** The nine columns of tables 3 to 8 for a test set: `gsm8k/hard-greedy@1`, ... */
-export const settingColumns = (set: string): string[] => nine.map((column) => `${set}/${column}`);
+const settingColumns = (set: string): string[] => nine.map((column) => `${set}/${column}`);
 
 /** The columns of table 2: accuracy and likelihood of each choice set. */
 export const choiceColumns = (sets: readonly string[]): string[] =>

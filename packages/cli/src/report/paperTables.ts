@@ -1,6 +1,8 @@
 // Which tables a report has: the paper's eight from our runs, the same of other sets, and what the paper does not print.
+
 import { wilsonInterval } from '@soft-tokens/metrics';
 import { type Mode, paperTemperatures, type SettingName } from '@soft-tokens/samplers';
+import { tableModes } from '../jobs/tasks.js';
 import type { Collection } from './collect.js';
 import {
   choiceProtocolOf,
@@ -30,9 +32,7 @@ import {
 import type { SettingRecord } from './records.js';
 import { type Column, isRowOf, type Row, type Table, type TableSpec, tableOf } from './tables.js';
 
-/** The paper's order of thoughts at inference. */
-export const kinds: readonly Mode[] = ['hard', 'fuzzy', 'soft'];
-
+/** The paper's table of a number, from 1. */
 const paperTable = (number: number): PaperTable => paperTables[number - 1]!;
 
 /** An entry's record of a setting on a set. */
@@ -78,7 +78,10 @@ const extraChoices = (collection: Collection) =>
 function mostK(groups: readonly Group[], set: string): number[] {
   const ours = groups.flatMap(({ entries }) =>
     entries.map((entry) =>
-      Math.max(1, ...kinds.flatMap((kind) => settingOf(entry, set, `${kind}-sample`)?.passAtK.map(({ k }) => k) ?? [])),
+      Math.max(
+        1,
+        ...tableModes.flatMap((kind) => settingOf(entry, set, `${kind}-sample`)?.passAtK.map(({ k }) => k) ?? []),
+      ),
     ),
   );
   const most = new Set([...ours.filter((k) => k > 1), ...(set in paperSets ? [32] : [])]);
@@ -99,7 +102,7 @@ function passColumn(set: string, setting: SettingName, k: number, group: string)
   };
 }
 
-function settingColumnsOf(groups: readonly Group[], set: string, of: readonly Mode[] = kinds): Column[] {
+function settingColumnsOf(groups: readonly Group[], set: string, of: readonly Mode[] = tableModes): Column[] {
   const most = mostK(groups, set);
   return of.flatMap((kind) => {
     const group = of.length === 1 ? setName(set) : `${kind} thoughts`;
@@ -338,7 +341,7 @@ function majorityTable(groups: readonly Group[], set: string): Table {
     ...new Set(
       groups.flatMap(({ entries }) =>
         entries.flatMap((entry) =>
-          kinds.flatMap((kind) => settingOf(entry, set, `${kind}-sample`)?.majority.map(({ k }) => k) ?? []),
+          tableModes.flatMap((kind) => settingOf(entry, set, `${kind}-sample`)?.majority.map(({ k }) => k) ?? []),
         ),
       ),
     ),
@@ -346,7 +349,7 @@ function majorityTable(groups: readonly Group[], set: string): Table {
     .filter((k) => k > 2)
     .sort((a, b) => a - b);
   const chosen = [...new Set([ks[Math.floor((ks.length - 1) / 2)], ks.at(-1)])].filter((k) => k !== undefined);
-  const columns = kinds.flatMap((kind): Column[] => [
+  const columns = tableModes.flatMap((kind): Column[] => [
     passColumn(set, `${kind}-sample`, 1, `${kind} thoughts`),
     ...chosen.map(
       (k): Column => ({
@@ -376,7 +379,7 @@ type Numbers = (record: SettingRecord) => number;
 
 /** How long thoughts are and how they end, a row a model and setting. */
 function lengthTable(groups: readonly Group[], set: string): Table {
-  const settings = kinds.flatMap((kind): SettingName[] => [`${kind}-greedy`, `${kind}-sample`]);
+  const settings = tableModes.flatMap((kind): SettingName[] => [`${kind}-greedy`, `${kind}-sample`]);
   const column = (group: string, label: string, unit: string, of: Numbers, setting: SettingName): Column => ({
     id: `${set}/${label}`,
     group,

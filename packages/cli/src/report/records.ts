@@ -1,4 +1,4 @@
-// What a report reads of a run folder, checked where it enters. Keys that it does not use may be there.
+// What reports and sweeps read of a run folder, checked where it enters. Keys that they do not use may be there.
 import { settingNames } from '@soft-tokens/samplers';
 import { z } from 'zod';
 import { modes } from '../config/recipe.js';

@@ -1,7 +1,7 @@
 // Tables as data: rows and columns in the paper's order, ours beside the paper's. What a page, Markdown or CSV makes of
 // them is elsewhere.
 import { paperTemperatures } from '@soft-tokens/samplers';
-import type { SubjectName } from '../jobs/tasks.js';
+import { type SubjectName, tableSubjects } from '../jobs/tasks.js';
 import {
   bySeed,
   type Entry,
@@ -85,7 +85,6 @@ export interface TableSpec {
   notes?: readonly string[];
 }
 
-const subjects: readonly SubjectName[] = ['base', 'hard', 'fuzzy', 'soft'];
 const trainingSets: readonly (string | null)[] = [null, 'gsm8k', 'math', 'deepscaler'];
 
 /** A row before its cells are filled. */
@@ -200,7 +199,7 @@ function orderOf(spec: TableSpec, row: { group?: Group; paper?: PaperRow }, grou
     models.indexOf(model),
     ...(spec.order?.(row) ?? []),
     sets.indexOf(trainedOn),
-    subjects.indexOf(subject),
+    tableSubjects.indexOf(subject),
     placementRank(where),
     factor,
     temperature,

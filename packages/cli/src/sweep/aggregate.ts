@@ -33,7 +33,7 @@ export interface Group {
 }
 
 /** The factor that runs of a group differ in. */
-export const SEED = 'seed';
+const SEED = 'seed';
 
 /**
  * The groups of a sweep, in the order of their first runs. A run that is not finished counts for nothing, and is named.

@@ -51,7 +51,7 @@ export interface Sweep {
 }
 
 /** The factor that variants are. */
-export const VARIANT = 'variant';
+const VARIANT = 'variant';
 
 /**
  * Reads a sweep file; `flags` change every run, and win.

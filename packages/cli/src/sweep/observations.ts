@@ -1,9 +1,9 @@
 // The numbers of a finished run that a sweep averages, read from its results.json.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { display } from '../config/paths.js';
 import { CliError } from '../errors.js';
+import { type Results, resultsSchema } from '../report/records.js';
 
 /** One number of a run, and what it is of. Shares are 0 to 1. */
 export interface Observation {
@@ -17,37 +17,6 @@ export interface Observation {
   metric: string;
   value: number;
 }
-
-// NaN is null in JSON: nothing was measured.
-const number = z.number().nullable();
-
-const setting = z.object({
-  setting: z.string(),
-  passAtK: z.array(z.object({ k: z.number(), value: number })),
-  majority: z.array(z.object({ k: z.number(), value: number })),
-});
-
-/** The part of results.json that is read here. */
-const resultsSchema = z.object({
-  training: z.array(
-    z.object({
-      mode: z.string(),
-      reward: z.object({ first: number, last: number }),
-      validation: z.object({ base: number, best: number }),
-    }),
-  ),
-  models: z.array(
-    z.object({
-      subject: z.string(),
-      sets: z.array(z.object({ set: z.string(), questions: z.number(), settings: z.array(setting) })),
-      outOfDomain: z.array(
-        z.object({ set: z.string(), questions: z.number(), accuracy: number, normalized: number, nll: number }),
-      ),
-    }),
-  ),
-});
-
-type Results = z.output<typeof resultsSchema>;
 
 /** What a run's results.json says, as far as a sweep goes. */
 export interface RunNumbers {

@@ -23,7 +23,7 @@ export interface PlannedRun {
  *
  * @example combinations([{ key: 'seed', choices }]); // [{ seed: choices[0] }, { seed: choices[1] }]
  */
-export function combinations(factors: Sweep['factors']): Record<string, Choice>[] {
+function combinations(factors: Sweep['factors']): Record<string, Choice>[] {
   return factors.reduce<Record<string, Choice>[]>(
     (runs, { key, choices }) => runs.flatMap((run) => choices.map((choice) => ({ ...run, [key]: choice }))),
     [{}],
@@ -58,7 +58,7 @@ export async function planSweep(sweep: Sweep, directory: string): Promise<Planne
 }
 
 /** Where a run of a sweep writes. */
-export const runDirectory = (directory: string, name: string) => join(directory, 'runs', name);
+const runDirectory = (directory: string, name: string) => join(directory, 'runs', name);
 
 function describeProblem([problem, names]: [string, string[]]): string {
   const others = names.length > 1 ? ` and ${names.length - 1} more` : '';

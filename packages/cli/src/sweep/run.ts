@@ -1,13 +1,15 @@
 // A sweep from its file to its tables: run after run, each in a folder of its own.
-import { mkdir, readdir } from 'node:fs/promises';
+
+import { mkdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { writeFileAtomic } from '@soft-tokens/tensor';
 import { stringify } from 'yaml';
 import { display } from '../config/paths.js';
-import { CliError, isMissing, messageOf, usageError } from '../errors.js';
+import { CliError, messageOf, usageError } from '../errors.js';
 import type { Io } from '../io.js';
 import { lockFolder } from '../lock.js';
 import { runTraining } from '../run.js';
+import { namesIn } from '../runFolder.js';
 import { type Group, groupsOf, type SweptRun } from './aggregate.js';
 import type { Sweep } from './file.js';
 import { readNumbers } from './observations.js';
@@ -125,15 +127,6 @@ async function sumUp(
   await writeFileAtomic(join(directory, 'results.md'), `${sweepMarkdown(results)}\n`);
   await writeFileAtomic(join(directory, 'table.txt'), `${sweepText(results)}\n`);
   return results;
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return (await readdir(directory)).filter((name) => !name.startsWith('.'));
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw usageError(`${display(directory)}: expected a folder, got ${(error as Error).message}`);
-  }
 }
 
 async function requireSweepFolder(directory: string): Promise<void> {

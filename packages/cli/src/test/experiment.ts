@@ -6,7 +6,7 @@ import { type Mode, type SettingName, settingNames } from '@soft-tokens/samplers
 import { stringify } from 'yaml';
 import type { ThoughtRecord } from '../evaluation.js';
 import { layout } from '../jobs/layout.js';
-import type { SubjectName } from '../jobs/tasks.js';
+import { type SubjectName, tableSubjects } from '../jobs/tasks.js';
 import type { MetricsRecord } from '../jobs/trainTask.js';
 import type { RunResults } from '../results.js';
 import type { SettingSummary } from '../summary.js';
@@ -33,7 +33,7 @@ export interface MadeRun {
 }
 
 /** Numbers in [0, 1) that depend on a name alone: FNV-1a, then a xorshift. */
-export function chance(...names: (string | number)[]): () => number {
+function chance(...names: (string | number)[]): () => number {
   let state = 2166136261;
   for (const code of Buffer.from(names.join('/'))) state = Math.imul(state ^ code, 16777619) >>> 0;
   return () => {
@@ -44,8 +44,6 @@ export function chance(...names: (string | number)[]): () => number {
     return state / 2 ** 32;
   };
 }
-
-const subjects: readonly SubjectName[] = ['base', 'hard', 'fuzzy', 'soft'];
 
 /** Writes the folder of a run, and returns it. */
 export function writeRun(directory: string, run: MadeRun = {}): string {
@@ -95,7 +93,7 @@ export function writeRun(directory: string, run: MadeRun = {}): string {
   }
   if (run.unfinished) return directory;
 
-  const tested = subjects.filter((subject) => subject === 'base' || full.modes.includes(subject));
+  const tested = tableSubjects.filter((subject) => subject === 'base' || full.modes.includes(subject));
   const seed = run.evaluationSeed ?? full.seed;
   const models = tested.map((subject) => ({
     subject,

@@ -45,7 +45,7 @@ const sets: Record<string, Tree> = {
 };
 
 /** `1.5e-3`, exactly. */
-export function readNumber(text: string): Tree {
+function readNumber(text: string): Tree {
   const [, digits = '', decimals = '', power = '0'] = /^(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text) ?? [];
   const plain: Rational = { numerator: BigInt(digits + decimals || '0'), denominator: 10n ** BigInt(decimals.length) };
   const scale = rationalPower(10n, BigInt(power));

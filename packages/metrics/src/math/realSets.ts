@@ -60,7 +60,7 @@ export function pieces(tree: Tree): Piece[] | undefined {
 
 const isStretch = ({ kind }: Tree) => kind === 'interval' || kind === 'tuple' || kind === 'sets';
 
-export function union(sets: readonly (readonly Piece[] | undefined)[]): Piece[] | undefined {
+function union(sets: readonly (readonly Piece[] | undefined)[]): Piece[] | undefined {
   if (sets.includes(undefined)) return undefined;
   const sorted = (sets as Piece[][])
     .flat()

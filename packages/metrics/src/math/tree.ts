@@ -50,7 +50,7 @@ export const isInfinity = (tree: Tree): boolean =>
   tree.kind === 'call' && (tree.name === 'infinity' || (tree.name === 'neg' && isInfinity(tree.items[0]!)));
 
 /** The parts of a tree, in reading order. */
-export function parts(tree: Tree): readonly Tree[] {
+function parts(tree: Tree): readonly Tree[] {
   switch (tree.kind) {
     case 'number':
     case 'symbol':

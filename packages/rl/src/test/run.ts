@@ -16,7 +16,7 @@ export const closeness: RewardFunction = (text, gold) => {
   return { reward, correct: reward === 1, boxed: digit !== undefined };
 };
 
-export const store = (model: CausalLM, path: string) => checkpointStore(path, (dir) => saveModel(model, dir));
+const store = (model: CausalLM, path: string) => checkpointStore(path, (dir) => saveModel(model, dir));
 
 /** A run of few steps on two questions. */
 export function run(model: CausalLM, path: string, options: Partial<TrainOptions> = {}): TrainOptions {
